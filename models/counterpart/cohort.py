@@ -1,0 +1,184 @@
+"""The prepared healthy cohort on disk: the one thing that training reads.
+
+A cohort is a folder with ``cohort.json`` and shards ``part-000.safetensors``. Each subject has
+
+========== ================= ===== ==========================================================
+``scan``   (K, I, J)         uint8 normalised T1: ``low + step * value`` spreads
+``brain``  (K, I, J)         uint8 brain mask, 0 or 1
+``tissue`` (4, K, I, J)      uint8 fractions of fluid, grey, white, deep grey in 255ths
+``inward`` (K, I, J)         uint8 distance to the ventricles, mm, at most 255
+========== ================= ===== ==========================================================
+
+on the canvas of `counterpart.template`, slices first. The cohort's hash is that of its contents.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from counterpart.errors import CohortError
+
+FORMAT = 1
+PARTS = ("train", "validate", "calibrate")
+_SHARD_SUBJECTS = 16
+_ARRAYS = ("scan", "brain", "tissue", "inward")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the cohort knows of one subject.
+
+    Args:
+        name: Identifier.
+        part: ``train``, ``validate`` or ``calibrate``.
+        low: Spreads of the stored value 0.
+        step: Spreads per stored grey level.
+        pose_overlap: Dice of the brain with the template.
+    """
+
+    name: str
+    part: str
+    low: float
+    step: float
+    pose_overlap: float
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedSubject:
+    """One subject with its arrays, ready to be written."""
+
+    subject: Subject
+    arrays: dict[str, NDArray[np.uint8]]
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """A cohort in memory.
+
+    Args:
+        subjects: One entry per subject, in the order of the arrays.
+        scan: (N, K, I, J) uint8.
+        brain: (N, K, I, J) uint8.
+        tissue: (N, 4, K, I, J) uint8.
+        inward: (N, K, I, J) uint8.
+        content_hash: sha256 of the shards.
+    """
+
+    subjects: tuple[Subject, ...]
+    scan: torch.Tensor
+    brain: torch.Tensor
+    tissue: torch.Tensor
+    inward: torch.Tensor
+    content_hash: str
+
+    def part(self, name: str) -> Cohort:
+        """The subjects of one part of the split.
+
+        Raises:
+            CohortError: The part is empty.
+        """
+        rows = [row for row, subject in enumerate(self.subjects) if subject.part == name]
+        if not rows:
+            raise CohortError(
+                f"the cohort has no subject in part '{name}'. Prepare it again with more subjects."
+            )
+        index = torch.tensor(rows)
+        return Cohort(
+            tuple(self.subjects[row] for row in rows),
+            *(getattr(self, array)[index] for array in _ARRAYS),
+            content_hash=self.content_hash,
+        )
+
+
+def write_cohort(
+    folder: Path, prepared: Iterable[PreparedSubject], facts: dict[str, object]
+) -> str:
+    """Write subjects as shards with their index.
+
+    Args:
+        folder: The cohort's folder; made if needed.
+        prepared: Subjects, one after the other; never all in memory.
+        facts: What else ``cohort.json`` should say (source, versions, refusals).
+
+    Returns:
+        The content hash.
+
+    Raises:
+        CohortError: There was no subject.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    subjects: list[Subject] = []
+    shards: list[dict[str, object]] = []
+    waiting: list[PreparedSubject] = []
+    for item in prepared:
+        waiting.append(item)
+        subjects.append(item.subject)
+        if len(waiting) == _SHARD_SUBJECTS:
+            shards.append(_write_shard(folder, len(shards), waiting))
+            waiting = []
+    if waiting:
+        shards.append(_write_shard(folder, len(shards), waiting))
+    if not subjects:
+        raise CohortError("no scan could be prepared, so there is no cohort to write.")
+    digest = hashlib.sha256("".join(str(shard["sha256"]) for shard in shards).encode()).hexdigest()
+    index = {
+        "format": FORMAT,
+        "content_hash": digest,
+        "subjects": [asdict(subject) for subject in subjects],
+        "shards": shards,
+        **facts,
+    }
+    (folder / "cohort.json").write_text(json.dumps(index, indent=1) + "\n")
+    return digest
+
+
+def read_cohort(folder: Path) -> Cohort:
+    """Read a cohort and check it against its hashes.
+
+    Raises:
+        CohortError: The folder is no cohort, of another format, or damaged.
+    """
+    index_file = folder / "cohort.json"
+    if not index_file.is_file():
+        raise CohortError(f"{folder}: no cohort.json. Make a cohort with `counterpart prepare`.")
+    index = json.loads(index_file.read_text())
+    if index.get("format") != FORMAT:
+        raise CohortError(f"{folder}: cohort format {index.get('format')}, expected {FORMAT}.")
+    parts: list[dict[str, NDArray[np.uint8]]] = []
+    for shard in index["shards"]:
+        path = folder / str(shard["file"])
+        if not path.is_file() or _sha256(path) != shard["sha256"]:
+            raise CohortError(f"{path}: missing or changed since it was written; prepare again.")
+        parts.append(load_file(path))
+    known = {field.name for field in fields(Subject)}
+    subjects = tuple(
+        Subject(**{key: value for key, value in entry.items() if key in known})
+        for entry in index["subjects"]
+    )
+    arrays = (torch.from_numpy(_joined(parts, name)) for name in _ARRAYS)
+    return Cohort(subjects, *arrays, content_hash=str(index["content_hash"]))
+
+
+def _joined(parts: Sequence[dict[str, NDArray[np.uint8]]], name: str) -> NDArray[np.uint8]:
+    return np.concatenate([part[name] for part in parts])
+
+
+def _write_shard(folder: Path, number: int, items: list[PreparedSubject]) -> dict[str, object]:
+    path = folder / f"part-{number:03d}.safetensors"
+    stacked = {name: np.stack([item.arrays[name] for item in items]) for name in _ARRAYS}
+    save_file(stacked, path)
+    return {"file": path.name, "subjects": len(items), "sha256": _sha256(path)}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

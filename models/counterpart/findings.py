@@ -1,0 +1,103 @@
+"""Lists the findings: connected places where the anomaly map passes the threshold."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from counterpart.grid import Grid
+
+MIN_VOLUME_ML = 0.1
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One place where the scan differs from its healthy counterpart.
+
+    Args:
+        number: 1 for the largest.
+        direction: ``brighter`` or ``darker`` than health.
+        volume_ml: Volume in ml.
+        peak: Largest absolute value of the anomaly map.
+        mean: Mean absolute value of the anomaly map.
+        centre_ras_mm: Voxel nearest to the centre of mass that belongs to the finding, RAS, mm.
+        side: ``left``, ``right`` or ``midline`` of the patient, by template pose.
+    """
+
+    number: int
+    direction: str
+    volume_ml: float
+    peak: float
+    mean: float
+    centre_ras_mm: tuple[float, float, float]
+    side: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The finding as plain values."""
+        return asdict(self)
+
+
+def find_findings(
+    anomaly: NDArray[np.float32],
+    grid: Grid,
+    threshold: float,
+    template_from_world: NDArray[np.float64],
+    *,
+    min_volume_ml: float = MIN_VOLUME_ML,
+) -> tuple[list[Finding], NDArray[np.uint8]]:
+    """Find the connected places of at least ``threshold``, brighter and darker apart.
+
+    Args:
+        anomaly: (I, J, K) signed anomaly map.
+        grid: Its grid.
+        threshold: Smallest absolute value that counts.
+        template_from_world: (4, 4) pose, scan world to template world.
+        min_volume_ml: Smaller components are neither findings nor part of the mask.
+
+    Returns:
+        Findings by falling volume, and the mask (I, J, K), the finding's number in its voxels.
+    """
+    parts: list[tuple[NDArray[np.bool_], tuple[slice, ...], str]] = []
+    for sign, direction in ((1.0, "brighter"), (-1.0, "darker")):
+        labels, _ = ndimage.label(sign * anomaly >= threshold, np.ones((3, 3, 3)))
+        for number, box in enumerate(ndimage.find_objects(labels), start=1):
+            inside = labels[box] == number
+            if inside.sum() * grid.voxel_volume_ml >= min_volume_ml:
+                parts.append((inside, box, direction))
+    parts.sort(key=lambda part: -int(part[0].sum()))
+    numbers = np.zeros(anomaly.shape, np.uint8)
+    findings = []
+    for number, (inside, box, direction) in enumerate(parts[:255], start=1):
+        numbers[box][inside] = number
+        values = np.abs(anomaly[box][inside])
+        centre = _centre(inside, box, grid)
+        findings.append(
+            Finding(
+                number=number,
+                direction=direction,
+                volume_ml=round(float(inside.sum()) * grid.voxel_volume_ml, 3),
+                peak=round(float(values.max()), 4),
+                mean=round(float(values.mean()), 4),
+                centre_ras_mm=centre,
+                side=_side(centre, template_from_world),
+            )
+        )
+    return findings, numbers
+
+
+def _centre(
+    inside: NDArray[np.bool_], box: tuple[slice, ...], grid: Grid
+) -> tuple[float, float, float]:
+    index = np.argwhere(inside)
+    nearest = index[((index - index.mean(axis=0)) ** 2).sum(axis=1).argmin()]
+    point = grid.world(nearest + np.array([part.start for part in box]))
+    return (round(float(point[0]), 1), round(float(point[1]), 1), round(float(point[2]), 1))
+
+
+def _side(centre: tuple[float, float, float], template_from_world: NDArray[np.float64]) -> str:
+    across = float(template_from_world[0, :3] @ np.array(centre) + template_from_world[0, 3])
+    return "midline" if abs(across) < 4.0 else "right" if across > 0 else "left"

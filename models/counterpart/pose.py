@@ -1,0 +1,223 @@
+"""Brings a brain into template pose by an affine registration, and says where its slices lie.
+
+The *pose* maps the scan's world to template space. The patient is never deformed: an affine map,
+found by SimpleITK with mutual information, which does not care about the contrast.
+
+The *frame* says which point of the scan each voxel of the network's canvas shows. Thin slices are
+resampled to the template's axial planes. Slices thicker than 3 mm keep their acquired planes: the
+in-plane axes follow the template, the slice index is the scan's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from counterpart.errors import PoseError
+from counterpart.grid import Grid, resample
+from counterpart.template import CANVAS, load_template
+
+MIN_OVERLAP = 0.80
+THICK_SLICE_MM = 3.0
+_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True, eq=False)
+class Pose:
+    """An affine map into template space.
+
+    Args:
+        matrix: (4, 4) scan world to template world, RAS+, mm.
+        overlap: Dice coefficient of the moved brain mask and the template's.
+    """
+
+    matrix: NDArray[np.float64]
+    overlap: float
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """The canvas on which a scan is shown to the networks.
+
+    Args:
+        shape: (80, 96, number of slices).
+        scan_from_frame: (4, 4) frame voxel index to scan world, mm.
+        template_from_frame: (4, 4) frame voxel index to template world, mm.
+        thick: Whether the slices are the acquired planes.
+    """
+
+    shape: tuple[int, int, int]
+    scan_from_frame: NDArray[np.float64]
+    template_from_frame: NDArray[np.float64]
+    thick: bool
+
+    @property
+    def voxel_volume_ml(self) -> float:
+        """Volume of one frame voxel in the scan's world, ml."""
+        return float(abs(np.linalg.det(self.scan_from_frame[:3, :3]))) / 1000.0
+
+    def gather(
+        self, values: NDArray[np.float32], grid: Grid, *, order: int = 3
+    ) -> NDArray[np.float32]:
+        """Show an array on the scan's (canonical) grid in this frame."""
+        index_map = np.linalg.inv(grid.affine) @ self.scan_from_frame
+        return resample(values, index_map, self.shape, order=order)
+
+    def scatter(self, values: NDArray[np.float32], grid: Grid) -> NDArray[np.float32]:
+        """Bring an array in this frame back onto the scan's (canonical) grid; 0 outside."""
+        index_map = np.linalg.inv(self.scan_from_frame) @ grid.affine
+        return resample(values, index_map, grid.shape, order=1)
+
+
+def make_frame(grid: Grid, pose: Pose) -> Frame:
+    """The frame of a scan on a canonical grid in a given pose."""
+    template_from_scan = pose.matrix
+    if grid.spacing[2] <= THICK_SLICE_MM:
+        scan_from_frame = np.linalg.inv(template_from_scan) @ CANVAS.affine
+        return Frame(CANVAS.shape, scan_from_frame, CANVAS.affine, thick=False)
+    # A frame voxel (i, j, k) is the point p of the scan's world that lies in the acquired plane k
+    # and whose template x and y are those of the canvas: three linear equations in p.
+    to_index = np.linalg.inv(grid.affine)
+    system = np.vstack([template_from_scan[0], template_from_scan[1], to_index[2]])
+    right = np.vstack([CANVAS.affine[0], CANVAS.affine[1], [0.0, 0.0, 1.0, 0.0]])
+    right[:, 3] -= system[:, 3]
+    scan_from_frame = np.vstack([np.linalg.solve(system[:, :3], right), [0.0, 0.0, 0.0, 1.0]])
+    shape = (CANVAS.shape[0], CANVAS.shape[1], grid.shape[2])
+    return Frame(shape, scan_from_frame, template_from_scan @ scan_from_frame, thick=True)
+
+
+def register(values: NDArray[np.float32], brain: NDArray[np.bool_], grid: Grid) -> Pose:
+    """Find the affine pose of a brain in template space.
+
+    Args:
+        values: (I, J, K) the scan on a canonical grid.
+        brain: (I, J, K) its brain mask.
+        grid: The canonical grid.
+
+    Returns:
+        The pose with its mask overlap.
+
+    Raises:
+        PoseError: The registration failed, or the masks overlap by less than 0.80.
+    """
+    coarse = _isotropic(values, brain, grid)
+    try:
+        transform = _mutual_information_affine(*coarse)
+    except RuntimeError as error:
+        raise PoseError(
+            f"the registration to the template failed ({str(error).splitlines()[-1]}). "
+            "Check that the scan shows a whole brain."
+        ) from error
+    # SimpleITK maps fixed (template) to moving (scan) points in LPS.
+    scan_from_template = _LPS @ transform @ _LPS
+    matrix = np.linalg.inv(scan_from_template)
+    overlap = _overlap(brain, grid, scan_from_template)
+    if overlap < MIN_OVERLAP:
+        raise PoseError(
+            f"expected the brain to overlap the template by at least {MIN_OVERLAP:.2f} (Dice), got "
+            f"{overlap:.2f}. Check the scan's orientation, its coverage and the brain mask."
+        )
+    return Pose(matrix, overlap)
+
+
+def _isotropic(
+    values: NDArray[np.float32], brain: NDArray[np.bool_], grid: Grid, spacing_mm: float = 3.0
+) -> tuple[sitk.Image, sitk.Image]:
+    """The masked scan and its mask as SimpleITK images with about 3 mm voxels, cropped."""
+    index = np.argwhere(brain)
+    low, high = index.min(axis=0), index.max(axis=0)
+    step = np.maximum(spacing_mm / np.array(grid.spacing), 1e-3)
+    step = np.where(np.array(grid.spacing) > spacing_mm, 1.0, step)
+    margin = np.ceil(9.0 / np.array(grid.spacing))
+    start = low - margin
+    shape = np.ceil((high - low + 2 * margin) / step).astype(int) + 1
+    index_map = np.eye(4)
+    index_map[:3, :3] = np.diag(step)
+    index_map[:3, 3] = start
+    size = (int(shape[0]), int(shape[1]), int(shape[2]))
+    low_value, high_value = np.percentile(values[brain], [0.5, 99.5])
+    shown = np.where(brain, np.clip(values, low_value, high_value) - low_value, 0.0)
+    shown = shown / max(float(high_value - low_value), 1e-12)
+    affine = grid.affine @ index_map
+    return (
+        as_sitk(resample(shown, index_map, size), affine),
+        as_sitk(resample(brain.astype(np.float32), index_map, size), affine),
+    )
+
+
+def as_sitk(array: NDArray[np.float32], affine: NDArray[np.float64]) -> sitk.Image:
+    """A SimpleITK image (LPS) of an array (I, J, K) with a RAS affine without shear."""
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array.transpose(2, 1, 0)))
+    lps = _LPS @ affine
+    spacing = np.sqrt((lps[:3, :3] ** 2).sum(axis=0))
+    image.SetSpacing(spacing.tolist())
+    image.SetOrigin(lps[:3, 3].tolist())
+    direction, _ = _nearest_rotation(lps[:3, :3] / spacing)
+    image.SetDirection(direction.ravel().tolist())
+    return image
+
+
+def _nearest_rotation(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    left, singular, right = np.linalg.svd(matrix)
+    return left @ right, float(np.abs(singular - 1).max())
+
+
+def _mutual_information_affine(moving: sitk.Image, moving_mask: sitk.Image) -> NDArray[np.float64]:
+    template = load_template()
+    every = slice(None, None, 2)
+    affine = CANVAS.affine @ np.diag([2.0, 2.0, 2.0, 1.0])
+    fixed = as_sitk(template.t1[every, every, every] / 255.0, affine)
+    fixed_mask = as_sitk(template.brain[every, every, every].astype(np.float32), affine)
+    initial = sitk.CenteredTransformInitializer(
+        fixed_mask,
+        moving_mask,
+        sitk.AffineTransform(3),
+        sitk.CenteredTransformInitializerFilter.MOMENTS,
+    )
+    on_masks = _registration(steps=60, learning_rate=2.0)
+    on_masks.SetMetricAsMeanSquares()
+    on_masks.SetInitialTransform(initial, inPlace=True)
+    on_masks.Execute(fixed_mask, moving_mask)
+    on_values = _registration(steps=80, learning_rate=1.0)
+    on_values.SetMetricAsMattesMutualInformation(numberOfHistogramBins=32)
+    on_values.SetInitialTransform(initial, inPlace=True)
+    on_values.Execute(fixed, moving)
+    found = sitk.AffineTransform(initial)
+    matrix = np.array(found.GetMatrix()).reshape(3, 3)
+    centre, shift = np.array(found.GetCenter()), np.array(found.GetTranslation())
+    transform = np.eye(4)
+    transform[:3, :3] = matrix
+    transform[:3, 3] = shift + centre - matrix @ centre
+    return transform
+
+
+def _registration(*, steps: int, learning_rate: float) -> sitk.ImageRegistrationMethod:
+    method = sitk.ImageRegistrationMethod()
+    method.SetNumberOfThreads(1)  # sums in one order: the same scan always gets the same pose
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetOptimizerAsRegularStepGradientDescent(
+        learningRate=learning_rate,
+        minStep=1e-3,
+        numberOfIterations=steps,
+        relaxationFactor=0.6,
+        gradientMagnitudeTolerance=1e-6,
+    )
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetShrinkFactorsPerLevel([2, 1])
+    method.SetSmoothingSigmasPerLevel([1.5, 0.0])
+    return method
+
+
+def _overlap(
+    brain: NDArray[np.bool_], grid: Grid, scan_from_template: NDArray[np.float64]
+) -> float:
+    index_map = np.linalg.inv(grid.affine) @ scan_from_template @ CANVAS.affine
+    moved = resample(brain.astype(np.float32), index_map, CANVAS.shape) > 0.5
+    reference = load_template().brain
+    # Only where the scan has slices at all: a scan may stop below the cerebellum.
+    covered = resample(np.ones(grid.shape, np.float32), index_map, CANVAS.shape) > 0.5
+    both = 2.0 * float((moved & reference).sum())
+    return both / max(float(moved.sum() + (reference & covered).sum()), 1.0)

@@ -1,0 +1,233 @@
+"""Prepares a folder of healthy T1 scans once, so that training starts from posed, clean arrays.
+
+A folder holds ``NAME_T1.nii.gz`` (or any NIfTI) with, beside it, ``NAME_labels.nii.gz`` (DLMUSE
+label numbers) or ``NAME_brain.nii.gz`` (brain mask), unless the scan is skull-stripped. A file
+``split.csv`` (columns ``subject,part``) says who trains; without it subjects are dealt out by a
+hash of their name, 60 / 15 / 25 %.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from counterpart import __version__
+from counterpart.brain import checked_brain, fill_outside, largest_component, stripped_brain
+from counterpart.cohort import PARTS, PreparedSubject, Subject, write_cohort
+from counterpart.errors import CohortError, CounterpartError
+from counterpart.grid import Orientation, canonical_orientation
+from counterpart.intensity import fit_normalisation
+from counterpart.pose import Frame, make_frame, register
+from counterpart.scans import NIFTI_SUFFIXES, Scan, is_nifti, read_mask, read_scan, scan_name
+from counterpart.template import load_template
+from counterpart.tissue import Anatomy, label_classes, template_anatomy, tissue_fractions
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[int, int, str], None]
+_COMPANIONS = ("_labels", "_brain", "_mask", "_lesion")
+_CONTRAST_SUFFIX = "_T1"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One healthy scan with what lies beside it."""
+
+    name: str
+    scan: Path
+    labels: Path | None
+    brain: Path | None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A scan that was left out, and why."""
+
+    name: str
+    reason: str
+
+
+def find_sources(folder: Path) -> list[Source]:
+    """The healthy T1 scans of a folder, sorted by name.
+
+    Raises:
+        CohortError: The folder does not exist or holds no NIfTI scan.
+    """
+    if not folder.is_dir():
+        raise CohortError(f"{folder}: no such folder. Give the folder with the healthy scans.")
+    scans = [path for path in sorted(folder.iterdir()) if is_nifti(path)]
+    scans = [path for path in scans if not scan_name(path).endswith(_COMPANIONS)]
+    if not scans:
+        raise CohortError(f"{folder}: no NIfTI scan (*.nii.gz) in it.")
+    sources = []
+    for path in scans:
+        stem = scan_name(path)
+        name = stem.removesuffix(_CONTRAST_SUFFIX)
+        sources.append(
+            Source(name, path, _beside(path, name, "_labels"), _beside(path, name, "_brain"))
+        )
+    return sources
+
+
+def read_split(folder: Path, names: list[str]) -> dict[str, str]:
+    """Which part each subject belongs to.
+
+    Raises:
+        CohortError: ``split.csv`` names an unknown part or leaves a subject out.
+    """
+    path = folder / "split.csv"
+    if not path.is_file():
+        return {name: _dealt_part(name) for name in names}
+    with path.open(newline="") as stream:
+        split = {row["subject"]: row["part"] for row in csv.DictReader(stream)}
+    unknown = sorted(set(split.values()) - set(PARTS))
+    if unknown:
+        raise CohortError(f"{path}: expected the parts {', '.join(PARTS)}, got {unknown[0]!r}.")
+    missing = [name for name in names if name not in split]
+    if missing:
+        raise CohortError(f"{path}: no part for subject {missing[0]} (and {len(missing) - 1} more).")
+    return split
+
+
+def prepare_cohort(
+    folder: Path, out: Path, *, progress: Progress | None = None
+) -> tuple[str, int, list[Refusal]]:
+    """Prepare every scan of a folder.
+
+    Args:
+        folder: Healthy scans.
+        out: The cohort's folder; must not hold a cohort yet.
+        progress: Called with (done, total, name).
+
+    Returns:
+        Content hash, number of subjects prepared, and what was refused.
+
+    Raises:
+        CohortError: Nothing could be prepared, or ``out`` holds a cohort.
+    """
+    if (out / "cohort.json").exists():
+        raise CohortError(f"{out}: holds a cohort already. Choose another folder or remove it.")
+    sources = find_sources(folder)
+    split = read_split(folder, [source.name for source in sources])
+    refusals: list[Refusal] = []
+    count = 0
+
+    def prepared() -> Iterator[PreparedSubject]:
+        nonlocal count
+        for number, source in enumerate(sources):
+            if progress:
+                progress(number, len(sources), source.name)
+            try:
+                item = prepare_subject(source, split[source.name])
+            except CounterpartError as error:
+                logger.warning("left out %s: %s", source.name, error)
+                refusals.append(Refusal(source.name, str(error)))
+                continue
+            count += 1
+            yield item
+
+    facts: dict[str, object] = {"counterpart": __version__, "source": folder.name}
+    digest = write_cohort(out, prepared(), facts)
+    return digest, count, refusals
+
+
+def prepare_subject(source: Source, part: str) -> PreparedSubject:
+    """Bring one healthy T1 into template pose and split it into tissues.
+
+    Raises:
+        CounterpartError: The scan cannot be used.
+    """
+    scan = read_scan(source.scan)
+    turn = canonical_orientation(scan.grid)
+    grid, values = turn.canonical, turn.forward(scan.values)
+    labels = _read_labels(source, scan, turn)
+    brain = _brain_of(source, scan, turn, labels)
+    pose = register(values, brain, grid)
+    frame = make_frame(grid, pose)
+    if frame.thick:
+        raise CohortError(
+            f"{source.scan}: slices of {grid.spacing[2]:.1f} mm; the cohort needs 3 mm or thinner."
+        )
+    scaled = fit_normalisation(values[brain]).apply(
+        frame.gather(fill_outside(values, brain), grid)
+    )
+    posed_brain = frame.gather(brain.astype(np.float32), grid, order=1) > 0.5
+    anatomy = _posed_anatomy(labels, frame, turn)
+    tissue = tissue_fractions(scaled, posed_brain, anatomy)
+    arrays, low, step = _quantised(scaled, posed_brain, tissue, anatomy)
+    subject = Subject(source.name, part, low, step, round(pose.overlap, 4))
+    return PreparedSubject(subject, arrays)
+
+
+def _beside(path: Path, name: str, kind: str) -> Path | None:
+    for suffix in NIFTI_SUFFIXES:
+        companion = path.with_name(name + kind + suffix)
+        if companion.is_file():
+            return companion
+    return None
+
+
+def _dealt_part(name: str) -> str:
+    draw = int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) % 100
+    return "train" if draw < 60 else "validate" if draw < 75 else "calibrate"
+
+
+def _read_labels(source: Source, scan: Scan, turn: Orientation) -> NDArray[np.int_] | None:
+    if source.labels is None:
+        return None
+    labels = read_scan(source.labels)
+    if labels.grid.shape != scan.grid.shape:
+        raise CohortError(f"{source.labels}: the labels do not lie on the scan's grid.")
+    return turn.forward(np.rint(labels.values).astype(np.int_))
+
+
+def _brain_of(
+    source: Source, scan: Scan, turn: Orientation, labels: NDArray[np.int_] | None
+) -> NDArray[np.bool_]:
+    grid = turn.canonical
+    if source.brain is not None:
+        return checked_brain(turn.forward(read_mask(source.brain, scan.grid)), grid)
+    if labels is not None:
+        closed = ndimage.binary_closing(np.pad(labels > 0, 4), iterations=2)[4:-4, 4:-4, 4:-4]
+        return checked_brain(largest_component(closed), grid)
+    return stripped_brain(turn.forward(scan.values), grid)
+
+
+def _posed_anatomy(labels: NDArray[np.int_] | None, frame: Frame, turn: Orientation) -> Anatomy:
+    if labels is None:
+        return template_anatomy(load_template())
+    posed = {
+        name: frame.gather(mask, turn.canonical, order=1)
+        for name, mask in label_classes(labels).items()
+    }
+    return Anatomy(**posed)
+
+
+def _quantised(
+    scaled: NDArray[np.float32],
+    brain: NDArray[np.bool_],
+    tissue: NDArray[np.float32],
+    anatomy: Anatomy,
+) -> tuple[dict[str, NDArray[np.uint8]], float, float]:
+    low, high = (float(value) for value in np.percentile(scaled[brain], [0.0, 99.99]))
+    step = (high - low) / 255.0
+    inward = 2.0 * ndimage.distance_transform_edt(anatomy.ventricles < 0.5)
+    slices_first = {
+        "scan": np.clip(np.rint((scaled - low) / step), 0, 255) * brain,
+        "brain": brain,
+        "tissue": np.rint(255.0 * tissue),
+        "inward": np.clip(np.rint(inward), 0, 255),
+    }
+    arrays = {
+        name: np.ascontiguousarray(np.moveaxis(array, -1, -3).astype(np.uint8))
+        for name, array in slices_first.items()
+    }
+    return arrays, low, step

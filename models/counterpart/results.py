@@ -1,0 +1,47 @@
+"""What generating a healthy counterpart yields: the maps, the findings, and where they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpart.findings import Finding
+from counterpart.scans import Scan
+
+DISCLAIMER = "AI-generated, research use only"
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Everything about one scan; all arrays lie on the scan's own grid (I, J, K).
+
+    Args:
+        scan: The scan as it was read.
+        reconstruction: The network's ungated answer, scan units, float32.
+        counterpart: The healthy counterpart, scan units, float32.
+        residual: Scan minus reconstruction, signed, spreads, float32.
+        anomaly: Signed anomaly map, float32.
+        brain: Brain mask, uint8.
+        mask: 1 where a finding is, uint8.
+        findings: By falling volume.
+        threshold: Of the anomaly map.
+        contrast: ``T1``, ``T1c``, ``T2``, ``FLAIR`` or ``unknown``.
+        template_from_world: (4, 4) pose, scan world to template world, mm.
+        provenance: Model, weights, seed, versions, parameters.
+    """
+
+    scan: Scan
+    reconstruction: NDArray[np.float32]
+    counterpart: NDArray[np.float32]
+    residual: NDArray[np.float32]
+    anomaly: NDArray[np.float32]
+    brain: NDArray[np.uint8]
+    mask: NDArray[np.uint8]
+    findings: list[Finding]
+    threshold: float
+    contrast: str
+    template_from_world: NDArray[np.float64]
+    provenance: dict[str, Any]

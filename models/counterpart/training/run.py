@@ -1,0 +1,140 @@
+"""Runs a training stage: from a cohort folder to checkpoints, with resume."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import CSVLogger
+from torch.utils.data import DataLoader, Dataset
+
+from counterpart.cohort import read_cohort
+from counterpart.denoiser import DenoiserConfig
+from counterpart.errors import CohortError
+from counterpart.training.examples import ExampleConfig
+from counterpart.training.healing import VALIDATION_BATCHES, HealingConfig, HealingModule
+
+logger = logging.getLogger(__name__)
+
+
+class SampleNumbers(Dataset[int]):
+    """The numbers of the samples of every step: what a batch is made from."""
+
+    def __init__(self, steps: int, batch_size: int) -> None:
+        self.steps = steps
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return self.steps * self.batch_size
+
+    def __getitem__(self, index: int) -> int:
+        return index % self.batch_size
+
+
+def train_denoiser(
+    cohort_folder: Path,
+    run: Path,
+    *,
+    network: DenoiserConfig,
+    healing: HealingConfig,
+    examples: ExampleConfig,
+    resume: bool = False,
+    device: str = "auto",
+) -> Path:
+    """Train a denoiser and keep its checkpoints.
+
+    Args:
+        cohort_folder: From ``counterpart prepare``.
+        run: Folder for checkpoints, figures and the settings.
+        network: Size of the denoiser.
+        healing: Steps, rates, loss.
+        examples: What the examples are made of.
+        resume: Go on from the run's last checkpoint, if there is one.
+        device: ``auto``, ``cpu`` or ``gpu``.
+
+    Returns:
+        The last checkpoint.
+
+    Raises:
+        CohortError: The cohort cannot be used, or the run exists and ``resume`` is not given.
+    """
+    last = run / "checkpoints" / "last.ckpt"
+    if last.exists() and not resume:
+        raise CohortError(f"{run}: holds a run already. Add --resume, or choose another folder.")
+    cohort = read_cohort(cohort_folder)
+    run.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "cohort": cohort.content_hash,
+        "network": network.to_json(),
+        "healing": asdict(healing),
+        "examples": asdict(examples),
+    }
+    (run / "settings.json").write_text(json.dumps(settings, indent=1) + "\n")
+    lightning.seed_everything(healing.seed, verbose=False)
+    module = HealingModule(network, healing, examples, cohort)
+    trainer = _trainer(run, healing, device)
+    trainer.fit(
+        module,
+        _loader(healing.steps, healing.batch_size),
+        _loader(VALIDATION_BATCHES, healing.batch_size),
+        ckpt_path=str(last) if resume and last.exists() else None,
+        weights_only=False if resume and last.exists() else None,
+    )
+    trainer.save_checkpoint(last)
+    return last
+
+
+def load_averaged_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """The averaged (EMA) weights of a run's checkpoint, float32, without the module's prefix.
+
+    Lightning's averaging callback keeps the average in ``state_dict``.
+
+    Raises:
+        CohortError: The checkpoint does not exist.
+    """
+    if not checkpoint.is_file():
+        raise CohortError(f"{checkpoint}: no such checkpoint. Train with `counterpart train`.")
+    stored: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=False)
+    prefix = "denoiser."
+    weights: dict[str, torch.Tensor] = stored["state_dict"]
+    return {key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)}
+
+
+def _trainer(run: Path, healing: HealingConfig, device: str) -> lightning.Trainer:
+    checkpoints = ModelCheckpoint(
+        dirpath=run / "checkpoints",
+        filename="step-{step}",
+        auto_insert_metric_name=False,
+        every_n_train_steps=healing.checkpoint_every,
+        save_last=True,
+        save_top_k=1,
+    )
+    return lightning.Trainer(
+        max_steps=healing.steps,
+        accelerator=device,
+        devices=1,
+        precision="bf16-mixed",
+        gradient_clip_val=1.0,
+        logger=CSVLogger(run, name="", version="figures"),
+        callbacks=[
+            EMAWeightAveraging(decay=healing.ema_decay),
+            checkpoints,
+            RichProgressBar(),
+        ],
+        val_check_interval=healing.validate_every,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        log_every_n_steps=25,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def _loader(steps: int, batch_size: int) -> DataLoader[int]:
+    return DataLoader(SampleNumbers(steps, batch_size), batch_size=batch_size, shuffle=False)
