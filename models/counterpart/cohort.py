@@ -19,6 +19,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from counterpart.errors import CohortError
+from counterpart.hashing import file_sha256
 
 FORMAT = 1
 PARTS = ("train", "validate", "calibrate")
@@ -93,9 +95,9 @@ class Cohort:
             )
         index = torch.tensor(rows)
         return Cohort(
-            tuple(self.subjects[row] for row in rows),
-            *(getattr(self, array)[index] for array in _ARRAYS),
+            subjects=tuple(self.subjects[row] for row in rows),
             content_hash=self.content_hash,
+            **{array: getattr(self, array)[index] for array in _ARRAYS},
         )
 
 
@@ -147,16 +149,11 @@ def read_cohort(folder: Path) -> Cohort:
     Raises:
         CohortError: The folder is no cohort, of another format, or damaged.
     """
-    index_file = folder / "cohort.json"
-    if not index_file.is_file():
-        raise CohortError(f"{folder}: no cohort.json. Make a cohort with `counterpart prepare`.")
-    index = json.loads(index_file.read_text())
-    if index.get("format") != FORMAT:
-        raise CohortError(f"{folder}: cohort format {index.get('format')}, expected {FORMAT}.")
+    index = _read_index(folder)
     parts: list[dict[str, NDArray[np.uint8]]] = []
     for shard in index["shards"]:
         path = folder / str(shard["file"])
-        if not path.is_file() or _sha256(path) != shard["sha256"]:
+        if not path.is_file() or file_sha256(path) != shard["sha256"]:
             raise CohortError(f"{path}: missing or changed since it was written; prepare again.")
         parts.append(load_file(path))
     known = {field.name for field in fields(Subject)}
@@ -164,8 +161,21 @@ def read_cohort(folder: Path) -> Cohort:
         Subject(**{key: value for key, value in entry.items() if key in known})
         for entry in index["subjects"]
     )
-    arrays = (torch.from_numpy(_joined(parts, name)) for name in _ARRAYS)
-    return Cohort(subjects, *arrays, content_hash=str(index["content_hash"]))
+    arrays = {name: torch.from_numpy(_joined(parts, name)) for name in _ARRAYS}
+    return Cohort(subjects=subjects, content_hash=str(index["content_hash"]), **arrays)
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    path = folder / "cohort.json"
+    if not path.is_file():
+        raise CohortError(f"{folder}: no cohort.json. Make a cohort with `counterpart prepare`.")
+    try:
+        index: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise CohortError(f"{path}: damaged ({error}); prepare the cohort again.") from error
+    if index.get("format") != FORMAT:
+        raise CohortError(f"{folder}: cohort format {index.get('format')}, expected {FORMAT}.")
+    return index
 
 
 def _joined(parts: Sequence[dict[str, NDArray[np.uint8]]], name: str) -> NDArray[np.uint8]:
@@ -176,9 +186,4 @@ def _write_shard(folder: Path, number: int, items: list[PreparedSubject]) -> dic
     path = folder / f"part-{number:03d}.safetensors"
     stacked = {name: np.stack([item.arrays[name] for item in items]) for name in _ARRAYS}
     save_file(stacked, path)
-    return {"file": path.name, "subjects": len(items), "sha256": _sha256(path)}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return {"file": path.name, "subjects": len(items), "sha256": file_sha256(path)}

@@ -92,9 +92,8 @@ def find_findings(
 def _centre(
     inside: NDArray[np.bool_], box: tuple[slice, ...], grid: Grid
 ) -> tuple[float, float, float]:
-    index = np.argwhere(inside)
-    nearest = index[((index - index.mean(axis=0)) ** 2).sum(axis=1).argmin()]
-    point = grid.world(nearest + np.array([part.start for part in box]))
+    points = grid.world(np.argwhere(inside) + np.array([part.start for part in box]))
+    point = points[((points - points.mean(axis=0)) ** 2).sum(axis=1).argmin()]
     return (round(float(point[0]), 1), round(float(point[1]), 1), round(float(point[2]), 1))
 
 

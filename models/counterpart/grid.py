@@ -45,7 +45,8 @@ class Grid:
 
     def world(self, index: FloatArray) -> FloatArray:
         """World points (..., 3) in mm of voxel indices (..., 3)."""
-        return np.asarray(index) @ self.affine[:3, :3].T + self.affine[:3, 3]
+        points: FloatArray = np.asarray(index) @ self.affine[:3, :3].T + self.affine[:3, 3]
+        return points
 
     def same_as(self, other: Grid) -> bool:
         """Whether both grids have the same voxels, to the last digit."""

@@ -86,14 +86,20 @@ def read_split(folder: Path, names: list[str]) -> dict[str, str]:
     path = folder / "split.csv"
     if not path.is_file():
         return {name: _dealt_part(name) for name in names}
-    with path.open(newline="") as stream:
-        split = {row["subject"]: row["part"] for row in csv.DictReader(stream)}
-    unknown = sorted(set(split.values()) - set(PARTS))
+    with path.open(newline="", encoding="utf-8-sig") as stream:  # spreadsheets write the mark
+        rows = csv.DictReader(stream)
+        columns = rows.fieldnames or []
+        if not {"subject", "part"} <= set(columns):
+            raise CohortError(f"{path}: expected the columns subject and part, got {columns}.")
+        split = {row["subject"]: row["part"] for row in rows}
+    unknown = [part for part in split.values() if part not in PARTS]
     if unknown:
         raise CohortError(f"{path}: expected the parts {', '.join(PARTS)}, got {unknown[0]!r}.")
     missing = [name for name in names if name not in split]
     if missing:
-        raise CohortError(f"{path}: no part for subject {missing[0]} (and {len(missing) - 1} more).")
+        raise CohortError(
+            f"{path}: no part for subject {missing[0]} (and {len(missing) - 1} more)."
+        )
     return split
 
 
@@ -156,9 +162,7 @@ def prepare_subject(source: Source, part: str) -> PreparedSubject:
         raise CohortError(
             f"{source.scan}: slices of {grid.spacing[2]:.1f} mm; the cohort needs 3 mm or thinner."
         )
-    scaled = fit_normalisation(values[brain]).apply(
-        frame.gather(fill_outside(values, brain), grid)
-    )
+    scaled = fit_normalisation(values[brain]).apply(frame.gather(fill_outside(values, brain), grid))
     posed_brain = frame.gather(brain.astype(np.float32), grid, order=1) > 0.5
     anatomy = _posed_anatomy(labels, frame, turn)
     tissue = tissue_fractions(scaled, posed_brain, anatomy)
@@ -184,8 +188,12 @@ def _read_labels(source: Source, scan: Scan, turn: Orientation) -> NDArray[np.in
     if source.labels is None:
         return None
     labels = read_scan(source.labels)
-    if labels.grid.shape != scan.grid.shape:
-        raise CohortError(f"{source.labels}: the labels do not lie on the scan's grid.")
+    same_place = np.allclose(labels.grid.affine, scan.grid.affine, atol=1e-3)
+    if labels.grid.shape != scan.grid.shape or not same_place:
+        raise CohortError(
+            f"{source.labels}: the labels must lie on the scan's grid {scan.grid.shape}, but have "
+            f"shape {labels.grid.shape}{' and another affine' if not same_place else ''}."
+        )
     return turn.forward(np.rint(labels.values).astype(np.int_))
 
 

@@ -14,6 +14,14 @@ from numpy.typing import NDArray
 from counterpart.errors import ScanError
 from counterpart.grid import Grid
 
+_UNREADABLE = (
+    nib.filebasedimages.ImageFileError,
+    nib.spatialimages.HeaderDataError,
+    OSError,
+    EOFError,
+    ValueError,
+    zlib.error,
+)
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 MIN_SLICES = 8
 SPACING_RANGE_MM = (0.2, 10.0)
@@ -88,7 +96,7 @@ def read_mask(path: Path | str, grid: Grid) -> NDArray[np.bool_]:
             f"{path}: the mask must lie on the scan's grid {grid.shape}, but has shape {shape}"
             f"{' and another affine' if shape == grid.shape else ''}. Resample it to the scan."
         )
-    mask = np.nan_to_num(_load_values(path, image).reshape(shape)) != 0
+    mask: NDArray[np.bool_] = np.nan_to_num(_load_values(path, image).reshape(shape)) != 0
     if not mask.any():
         raise ScanError(f"{path}: the mask is empty. Give a mask that covers the brain.")
     return mask
@@ -115,7 +123,7 @@ def _open(path: Path) -> Any:
         raise ScanError(f"{path}: expected a NIfTI file (.nii or .nii.gz).")
     try:
         return nib.load(path)
-    except (nib.filebasedimages.ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
+    except _UNREADABLE as error:
         raise ScanError(
             f"{path}: not a readable NIfTI image ({error}). Export the scan again."
         ) from error
@@ -137,26 +145,34 @@ def _spatial_shape(path: Path, image: Any) -> tuple[int, int, int]:
         )
     dtype = image.get_data_dtype()
     if dtype.fields is not None or np.issubdtype(dtype, np.complexfloating):
-        raise ScanError(f"{path}: expected one real number per voxel, got {dtype} (colour or phase).")
+        raise ScanError(
+            f"{path}: expected one real number per voxel, got {dtype} (colour or phase). "
+            "Give the magnitude images."
+        )
     return (shape[0], shape[1], shape[2])
 
 
 def _checked_affine(path: Path, image: Any) -> NDArray[np.float64]:
     affine = np.asarray(image.affine, dtype=np.float64)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise ScanError(f"{path}: the header's affine is singular or not finite. Export it again.")
+        raise ScanError(
+            f"{path}: the header's affine is singular or not finite: {affine[:3].tolist()}. "
+            "Export it again."
+        )
     spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
     low, high = SPACING_RANGE_MM
     if spacing.min() < low or spacing.max() > high:
         raise ScanError(
-            f"{path}: expected voxels of {low} to {high} mm, got {np.round(spacing, 3).tolist()} mm."
+            f"{path}: expected voxels of {low} to {high} mm, got {np.round(spacing, 3).tolist()} "
+            "mm. Check the header's voxel size."
         )
     return affine
 
 
 def _load_values(path: Path, image: Any) -> NDArray[np.float32]:
     try:
-        return np.asarray(image.dataobj, dtype=np.float32)
+        with np.errstate(over="ignore"):  # too large for float32 becomes inf, refused below
+            return np.asarray(image.dataobj, dtype=np.float32)
     except (OSError, EOFError, ValueError, zlib.error, MemoryError) as error:
         raise ScanError(
             f"{path}: the file ends early or is damaged ({error}). Copy or export it again."

@@ -75,6 +75,12 @@ class Patterns:
         """The same patterns on another device."""
         return Patterns(*(getattr(self, field.name).to(device) for field in fields(self)))
 
+    def repeated(self, times: int) -> Patterns:
+        """The first sample's pattern, that many times."""
+        return Patterns(
+            *(getattr(self, field.name)[:1].repeat_interleave(times, 0) for field in fields(self))
+        )
+
     def is_family(self, name: str) -> torch.Tensor:
         """(B, 1) whether the sample's pattern is of the family."""
         return (self.family == FAMILIES.index(name))[:, None]

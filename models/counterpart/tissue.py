@@ -59,8 +59,8 @@ def template_anatomy(template: Template) -> Anatomy:
     The ventricles are the fluid in a box around the template's centre.
     """
     brain = template.brain.astype(np.float32)
-    fluid = np.clip(brain - template.grey - template.white, 0.0, 1.0)
-    central = np.zeros_like(fluid)
+    fluid: NDArray[np.float32] = np.clip(brain - template.grey - template.white, 0.0, 1.0)
+    central = np.zeros(fluid.shape, np.float32)
     central[26:54, 30:72, 30:56] = 1.0
     return Anatomy(template.white, np.zeros_like(fluid), fluid * central, fluid * (1 - central))
 

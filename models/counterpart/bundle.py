@@ -1,0 +1,224 @@
+"""A released model on disk: a MONAI bundle folder, read strictly, its JSON as data only.
+
+========================== ===================================================================
+``configs/metadata.json``  MONAI's description of the bundle: version, networks, formats
+``configs/inference.json`` sizes, noise levels, thresholds (plain values; never executed)
+``models/model.safetensors`` averaged weights, float16
+``docs/README.md``         the model card
+``manifest.json``          sha256 of every other file
+========================== ===================================================================
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from counterpart.denoiser import Denoiser, DenoiserConfig
+from counterpart.errors import ModelError
+from counterpart.hashing import file_sha256
+from counterpart.package_data import package_data
+from counterpart.reconstruction import ReconstructionConfig
+from counterpart.residual import AnomalyConfig
+
+DEFAULT_MODEL = "healthy-brain"
+WEIGHTS = "models/model.safetensors"
+METADATA = "configs/metadata.json"
+SETTINGS = "configs/inference.json"
+CARD = "docs/README.md"
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The healthy threshold of one contrast.
+
+    Args:
+        value: Of the anomaly map.
+        source: In words: how it was found, on how many scans.
+    """
+
+    value: float
+    source: str
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What turns weights into findings.
+
+    Args:
+        network: Size of the denoiser.
+        reconstruction: Noise levels and weights.
+        anomaly: How residual and departure become one map.
+        thresholds: Healthy threshold by contrast.
+    """
+
+    network: DenoiserConfig
+    reconstruction: ReconstructionConfig
+    anomaly: AnomalyConfig
+    thresholds: dict[str, Threshold]
+
+    def threshold(self, contrast: str) -> Threshold:
+        """The threshold of a contrast, or the highest known one, and it says so."""
+        if contrast in self.thresholds:
+            return self.thresholds[contrast]
+        if not self.thresholds:
+            raise ModelError("the model has no healthy threshold; export it again.")
+        name = max(self.thresholds, key=lambda known: self.thresholds[known].value)
+        known = self.thresholds[name]
+        return Threshold(known.value, f"that of {name}, for want of one for {contrast}")
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as plain values."""
+        return {
+            "network": self.network.to_json(),
+            "reconstruction": self.reconstruction.to_json(),
+            "anomaly": self.anomaly.to_json(),
+            "thresholds": {
+                name: {"value": known.value, "source": known.source}
+                for name, known in self.thresholds.items()
+            },
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> ModelSettings:
+        """Read settings; an unknown or missing key is an error that names it."""
+        expected = {"network", "reconstruction", "anomaly", "thresholds"}
+        if set(values) != expected:
+            wrong = sorted(set(values) ^ expected)[0]
+            raise ModelError(f"model settings: unexpected or missing key {wrong!r}.")
+        return cls(
+            DenoiserConfig.from_json(values["network"]),
+            ReconstructionConfig.from_json(values["reconstruction"]),
+            AnomalyConfig.from_json(values["anomaly"]),
+            {
+                name: Threshold(float(known["value"]), str(known["source"]))
+                for name, known in values["thresholds"].items()
+            },
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A loaded model.
+
+    Args:
+        name: Name of the bundle's folder.
+        version: From its metadata.
+        weights_sha256: Of the weights file.
+        settings: Everything but the weights.
+        denoiser: The network in evaluation mode.
+    """
+
+    name: str
+    version: str
+    weights_sha256: str
+    settings: ModelSettings
+    denoiser: Denoiser
+
+
+def load_model(source: Path | str = DEFAULT_MODEL, *, device: str = "cpu") -> Model:
+    """Load a bundle and check every file against the manifest.
+
+    Args:
+        source: A bundle's folder, or the name of a released model.
+        device: Where the network shall work.
+
+    Raises:
+        ModelError: The bundle is missing, damaged, or not of this version's form.
+    """
+    folder = Path(source)
+    if not folder.is_dir():
+        folder = package_data("pretrained") / str(source)
+    if not (folder / MANIFEST).is_file():
+        raise ModelError(f"{source}: no model bundle (a folder with {MANIFEST}) of this name.")
+    manifest = read_json(folder / MANIFEST)
+    for name, digest in manifest["sha256"].items():
+        path = folder / name
+        if not path.is_file() or file_sha256(path) != digest:
+            raise ModelError(f"{path}: missing or changed since the model was written.")
+    settings = ModelSettings.from_json(read_json(folder / SETTINGS))
+    metadata = read_json(folder / METADATA)
+    denoiser = Denoiser(settings.network)
+    weights = {key: value.float() for key, value in load_file(folder / WEIGHTS).items()}
+    try:
+        denoiser.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        raise ModelError(f"{folder}: the weights do not fit the network ({error}).") from error
+    denoiser.eval().requires_grad_(False)
+    denoiser.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Model(
+        folder.resolve().name,
+        str(metadata["version"]),
+        manifest["sha256"][WEIGHTS],
+        settings,
+        denoiser,
+    )
+
+
+def write_bundle(
+    folder: Path,
+    weights: dict[str, torch.Tensor],
+    settings: ModelSettings,
+    metadata: dict[str, Any],
+    card: str,
+) -> None:
+    """Write a bundle; the weights as float16.
+
+    Args:
+        folder: Made if needed; files of an older bundle in it are replaced.
+        weights: Of the denoiser.
+        settings: Sizes, levels, thresholds.
+        metadata: For ``configs/metadata.json``.
+        card: The model card, Markdown.
+    """
+    for name in (WEIGHTS, METADATA, CARD):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    half = {key: value.half().contiguous() for key, value in weights.items()}
+    save_file(half, folder / WEIGHTS)
+    (folder / WEIGHTS).chmod(0o644)
+    (folder / SETTINGS).write_text(json.dumps(settings.to_json(), indent=1) + "\n")
+    (folder / METADATA).write_text(json.dumps(metadata, indent=1) + "\n")
+    (folder / CARD).write_text(card)
+    write_manifest(folder)
+
+
+def write_manifest(folder: Path) -> None:
+    """Write the sha256 of every file of a bundle."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    digests = {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
+    (folder / MANIFEST).write_text(json.dumps({"sha256": digests}, indent=1) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a bundle's JSON as data.
+
+    Raises:
+        ModelError: It is missing, no JSON object, or holds an expression (``$``, ``_target_``).
+    """
+    try:
+        values = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: not a readable JSON file ({error}).") from error
+    if not isinstance(values, dict):
+        raise ModelError(f"{path}: expected a JSON object.")
+    _refuse_expressions(path, values)
+    return values
+
+
+def _refuse_expressions(path: Path, value: object) -> None:
+    if isinstance(value, dict):
+        if "_target_" in value:
+            raise ModelError(f"{path}: '_target_' is refused; a bundle's JSON is data.")
+        for part in value.values():
+            _refuse_expressions(path, part)
+    elif isinstance(value, list):
+        for part in value:
+            _refuse_expressions(path, part)
+    elif isinstance(value, str) and value.startswith(("$", "@", "%")):
+        raise ModelError(f"{path}: the expression {value[:40]!r} is refused.")

@@ -1,0 +1,215 @@
+"""The command line: reads arguments, shows progress, leaves the work to the library.
+
+Nothing heavy is imported before a command runs, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from counterpart import __version__
+from counterpart.errors import CounterpartError
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with all commands."""
+    parser = argparse.ArgumentParser(
+        prog="counterpart",
+        description="Shows where a brain MRI differs from how the same brain would look in health. "
+        "AI-generated, research use only; not for clinical use.",
+    )
+    parser.add_argument("--version", action="version", version=f"counterpart {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_generate(commands)
+    _add_demo(commands)
+    _add_prepare(commands)
+    _add_train(commands)
+    _add_export(commands)
+    _add_evaluate(commands)
+    _add_patterns(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        0 if all went well, 1 if something failed, 2 for wrong usage, 130 when interrupted.
+    """
+    options = build_parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    try:
+        status: int = options.run(options)
+        return status
+    except CounterpartError as error:
+        print(f"counterpart: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        print("counterpart: cancelled; nothing half done was left behind.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _add_generate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "generate", help="healthy counterpart, maps, findings and a picture for each scan"
+    )
+    parser.add_argument("scans", nargs="+", type=Path, metavar="SCAN", help="NIfTI scan")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="output folder")
+    parser.add_argument(
+        "--brain-mask", type=Path, help="brain mask on the scans' grid; needed unless stripped"
+    )
+    _add_model_options(parser)
+    parser.add_argument("--seed", type=int, default=0, help="of the diffusion's noise (0)")
+    parser.add_argument("--overwrite", action="store_true", help="replace earlier results")
+    parser.set_defaults(run=_generate)
+
+
+def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("demo", help="the whole chain on the sample patient")
+    parser.add_argument("-o", "--out", type=Path, default=Path("counterpart-demo"))
+    _add_model_options(parser)
+    parser.set_defaults(run=_demo)
+
+
+def _add_prepare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("prepare", help="prepare healthy T1 scans for training, once")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="healthy scans")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="the cohort's folder")
+    parser.set_defaults(run=_prepare)
+
+
+def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("train", help="train on a prepared cohort")
+    parser.add_argument("--cohort", type=Path, required=True, help="from `counterpart prepare`")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="the run's folder")
+    parser.add_argument("--stage", choices=("denoiser",), default="denoiser")
+    parser.add_argument("--steps", type=int, default=20_000, help="optimiser steps (20000)")
+    parser.add_argument("--batch-size", type=int, default=16, help="slices per step (16)")
+    parser.add_argument("--channels", type=int, nargs="+", default=[64, 96, 128])
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument(
+        "--time-steps",
+        type=int,
+        metavar="N",
+        help="train nothing: time N steps with and without making the examples",
+    )
+    parser.set_defaults(run=_train)
+
+
+def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "export", help="choose noise levels and thresholds on held-out subjects, write a bundle"
+    )
+    parser.add_argument("run_folder", type=Path, metavar="RUN", help="from `counterpart train`")
+    parser.add_argument("--cohort", type=Path, required=True, help="the cohort of the run")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="the bundle's folder")
+    parser.add_argument("--version", default="0.1.0", dest="model_version")
+    parser.add_argument("--selection-subjects", type=int, default=8)
+    parser.add_argument("--threshold-subjects", type=int, default=12)
+    parser.add_argument("--training-note", default="", help="hardware and duration, for the card")
+    parser.set_defaults(run=_export)
+
+
+def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("evaluate", help="average precision on patients with masks")
+    parser.add_argument("scans", nargs="+", type=Path, help="scans, or one folder of patients")
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    _add_model_options(parser)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.set_defaults(run=_evaluate)
+
+
+def _add_patterns(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("patterns", help="a page of fifty target patterns")
+    parser.add_argument("--cohort", type=Path, required=True)
+    parser.add_argument("-o", "--out", type=Path, required=True, help="PNG file")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.set_defaults(run=_patterns)
+
+
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="healthy-brain", help="name or folder of a bundle")
+    parser.add_argument("--device", default="cpu", help="torch device: cpu, cuda, cuda:1, … (cpu)")
+
+
+def _generate(options: argparse.Namespace) -> int:
+    from counterpart.commands import generate_scans
+
+    return generate_scans(
+        options.scans,
+        options.out,
+        brain_mask=options.brain_mask,
+        model=options.model,
+        device=options.device,
+        seed=options.seed,
+        overwrite=options.overwrite,
+    )
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from counterpart.commands import run_demo
+
+    return run_demo(options.out, model=options.model, device=options.device)
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    from counterpart.commands import prepare
+
+    return prepare(options.folder, options.out)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from counterpart.training.commands import time_training, train
+
+    if options.time_steps:
+        return time_training(options.cohort, options.channels, options.time_steps, options.device)
+    return train(
+        options.cohort,
+        options.out,
+        channels=options.channels,
+        steps=options.steps,
+        batch_size=options.batch_size,
+        seed=options.seed,
+        device=options.device,
+        resume=options.resume,
+    )
+
+
+def _export(options: argparse.Namespace) -> int:
+    from counterpart.exporting import export_run
+
+    return export_run(
+        options.run_folder,
+        options.cohort,
+        options.out,
+        version=options.model_version,
+        selection_subjects=options.selection_subjects,
+        threshold_subjects=options.threshold_subjects,
+        note=options.training_note,
+    )
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from counterpart.commands import evaluate_patients
+
+    return evaluate_patients(
+        options.scans, options.out, model=options.model, device=options.device, seed=options.seed
+    )
+
+
+def _patterns(options: argparse.Namespace) -> int:
+    from counterpart.training.commands import draw_pattern_page
+
+    return draw_pattern_page(options.cohort, options.out, seed=options.seed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

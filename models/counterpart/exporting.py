@@ -1,0 +1,171 @@
+"""Turns a training run into a released bundle: settings chosen on held-out subjects, and a card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from counterpart import __version__
+from counterpart.bundle import ModelSettings, write_bundle
+from counterpart.cohort import Cohort, read_cohort
+from counterpart.denoiser import Denoiser, DenoiserConfig, parameter_count
+from counterpart.errors import ModelError
+from counterpart.results import DISCLAIMER
+from counterpart.selection import Choice, choose_settings, choose_thresholds, validation_heads
+from counterpart.training.run import load_averaged_weights
+
+SELECTION_CONTRASTS = ("T1", "FLAIR")
+
+
+def export_run(
+    run: Path,
+    cohort_folder: Path,
+    out: Path,
+    *,
+    version: str,
+    selection_subjects: int,
+    threshold_subjects: int,
+    note: str,
+) -> int:
+    """Choose settings on the cohort's part *validate* and write the bundle.
+
+    Raises:
+        ModelError: The run was trained on another cohort.
+    """
+    console = Console()
+    settings = json.loads((run / "settings.json").read_text())
+    cohort = read_cohort(cohort_folder)
+    if settings["cohort"] != cohort.content_hash:
+        raise ModelError(f"{run}: was trained on another cohort than {cohort_folder}.")
+    network = DenoiserConfig.from_json(settings["network"])
+    checkpoint = run / "checkpoints" / "last.ckpt"
+    weights = load_averaged_weights(checkpoint)
+    denoiser = Denoiser(network)
+    # What is chosen is chosen for the weights that are released: rounded to float16.
+    denoiser.load_state_dict({key: value.half().float() for key, value in weights.items()})
+    denoiser.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    with console.status("Choosing settings on held-out subjects") as status:
+        heads = validation_heads(
+            cohort,
+            SELECTION_CONTRASTS,
+            selection_subjects,
+            patterned=True,
+            device=torch.device("cpu"),
+        )
+        config, anomaly, table = choose_settings(denoiser, heads, progress=status.update)
+        thresholds = choose_thresholds(
+            denoiser,
+            cohort,
+            config,
+            anomaly,
+            simulated_subjects=threshold_subjects,
+            progress=status.update,
+        )
+    chosen = ModelSettings(network, config, anomaly, thresholds)
+    step = int(torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"])
+    card = _card(chosen, table, cohort, step, settings, parameter_count(denoiser), note)
+    write_bundle(out, weights, chosen, _metadata(version, network), card)
+    console.print(f"Bundle: {out}", soft_wrap=True, highlight=False)
+    return 0
+
+
+def _metadata(version: str, network: DenoiserConfig) -> dict[str, Any]:
+    channel = {"0": "slice, spreads"}
+    shape = {"type": "image", "format": "magnitude", "modality": "MR", "num_channels": 1}
+    return {
+        "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/"
+        "0.8.1/meta_schema_20240725.json",
+        "version": version,
+        "changelog": {version: "first weights"},
+        "monai_version": "1.6.1",
+        "pytorch_version": str(torch.__version__).split("+")[0],
+        "numpy_version": "1.26.4",
+        "required_packages_version": {"healthy-counterpart": __version__},
+        "task": "Healthy counterpart of brain MR slices",
+        "description": "Diffusion denoiser that answers a slice as it would look in health.",
+        "authors": "The Counterpart developers",
+        "copyright": "The Counterpart developers",
+        "intended_use": f"{DISCLAIMER}; not for clinical use",
+        "network_data_format": {
+            "inputs": {
+                "image": {
+                    **shape,
+                    "spatial_shape": [80, 96],
+                    "dtype": "float32",
+                    "value_range": [-8, 8],
+                    "is_patch_data": False,
+                    "channel_def": channel,
+                }
+            },
+            "outputs": {
+                "pred": {
+                    **shape,
+                    "spatial_shape": [80, 96],
+                    "dtype": "float32",
+                    "value_range": [-8, 8],
+                    "is_patch_data": False,
+                    "channel_def": {"0": "clean slice, spreads", "1": "logit of departure"},
+                    "num_channels": 2,
+                }
+            },
+        },
+        "channels": list(network.channels),
+    }
+
+
+def _card(
+    settings: ModelSettings,
+    table: list[Choice],
+    cohort: Cohort,
+    step: int,
+    run: dict[str, Any],
+    parameters: int,
+    note: str,
+) -> str:
+    parts = {
+        part: len([s for s in cohort.subjects if s.part == part])
+        for part in ("train", "validate", "calibrate")
+    }
+    batch = int(run["healing"]["batch_size"])
+    lines = [
+        "# healthy-brain: a diffusion denoiser that repaints brain MR slices as healthy",
+        "",
+        f"**{DISCLAIMER}. Not for clinical use.**",
+        "",
+        f"{parameters / 1e6:.1f} million parameters, channels "
+        f"{'–'.join(str(width) for width in settings.network.channels)}, float16, averaged (EMA). "
+        f"{step} steps of {batch} slices. {note}",
+        "",
+        "## Data",
+        f"{parts['train']} healthy adults trained on, {parts['validate']} held out for every "
+        "choice below. Source: IXI, Hammersmith hospital, 3 T, T1, whole head, 2 mm "
+        "(brain-development.org), CC BY-SA 3.0. FLAIR, T2 and random contrasts were rendered from "
+        "the T1's tissue fractions: no real scan of these contrasts was seen. Disease was never "
+        "seen: patterns are drawn by the program.",
+        "",
+        "## Choices, on held-out subjects with pattern families that were never trained on",
+        f"Noise levels {settings.reconstruction.levels}, weights {settings.reconstruction.weights} "
+        f"for the clean slice, {settings.reconstruction.departure_weights} for the departure "
+        f"channel; anomaly map = sign(r) · |r|^{settings.anomaly.residual_power:g} · "
+        f"d^{settings.anomaly.departure_power:g} after a median of "
+        f"{settings.anomaly.median_voxels} voxels.",
+        "",
+        "| levels of r | levels of d | powers of r, d | mean voxel AP |",
+        "|---|---|---|---|",
+        *(
+            f"| {row.levels} | {row.departure_levels} | {row.powers} | {row.ap:.3f} |"
+            for row in sorted(table, key=lambda row: -row.ap)[:12]
+        ),
+        "",
+        "## Healthy thresholds",
+        *(
+            f"- {name}: {known.value:g} ({known.source})"
+            for name, known in settings.thresholds.items()
+        ),
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,123 @@
+"""From scan and reconstruction to the residual, the anomaly map and the healthy counterpart.
+
+*Residual* = scan − reconstruction, signed, ungated, in spreads. The *anomaly map* is the sign of
+the smoothed residual times its strength. The *healthy counterpart* keeps the scan where nothing is
+anomalous: ``(1 − g) * scan + g * (reconstruction + texture)`` with a smooth gate g.
+
+Here all arrays lie in the frame: (I, J, K), about 2 mm in plane.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from counterpart.errors import ModelError
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class AnomalyConfig:
+    """How residual and departure channel become one map.
+
+    Args:
+        median_voxels: Side of the median filter, in plane and, for thin slices, across.
+        departure_power: Exponent of the departure probability in the strength; 0 ignores it.
+        residual_power: Exponent of the smoothed absolute residual; 0 keeps its sign alone.
+    """
+
+    median_voxels: int = 3
+    departure_power: float = 1.0
+    residual_power: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.median_voxels < 1 or self.median_voxels % 2 == 0:
+            raise ModelError(f"the median filter needs an odd side, got {self.median_voxels}.")
+        if min(self.departure_power, self.residual_power) < 0:
+            raise ModelError("the powers of the anomaly map must not be negative.")
+        if self.departure_power == self.residual_power == 0:
+            raise ModelError("one of the powers of the anomaly map must be positive.")
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> AnomalyConfig:
+        """Read a configuration; an unknown key is an error that names it."""
+        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
+        if unknown:
+            raise ModelError(f"unknown anomaly setting {unknown[0]!r}.")
+        return cls(**values)
+
+    def to_json(self) -> dict[str, Any]:
+        """The configuration as plain values."""
+        return asdict(self)
+
+
+def residual_map(scaled: Array, reconstruction: Array, brain: NDArray[np.bool_]) -> Array:
+    """Scan minus reconstruction inside the brain, 0 outside; spreads, signed, ungated."""
+    return np.where(brain, scaled - reconstruction, 0.0).astype(np.float32)
+
+
+def anomaly_map(
+    residual: Array,
+    departure: Array,
+    brain: NDArray[np.bool_],
+    config: AnomalyConfig,
+    *,
+    thick: bool,
+) -> Array:
+    """The signed anomaly map.
+
+    ``sign(r) * |r|^a * d^b`` with r the median of the residual, d the median of the departure.
+
+    Args:
+        residual: (I, J, K) spreads.
+        departure: (I, J, K) probability.
+        brain: (I, J, K) brain mask.
+        config: Filter and powers.
+        thick: Whether slices are thick, and so not mixed with their neighbours.
+
+    Returns:
+        (I, J, K) float32, 0 outside the brain.
+    """
+    side = config.median_voxels
+    size = (side, side, 1 if thick else side)
+    smooth = ndimage.median_filter(residual, size=size)
+    strength = np.abs(smooth) ** config.residual_power
+    if config.departure_power:
+        certain = ndimage.median_filter(departure, size=size)
+        strength = strength * np.clip(certain, 0.0, 1.0) ** config.departure_power
+    return np.where(brain, np.sign(smooth) * strength, 0.0).astype(np.float32)
+
+
+def healing_gate(anomaly: Array, threshold: float, *, thick: bool) -> Array:
+    """How much of each voxel is repainted: 0 below half the threshold, 1 from the threshold on.
+
+    The map's strength is widened by a voxel first, so that a lesion's border goes with it, and
+    holes within are closed.
+    """
+    across = 1 if thick else 3
+    wide = ndimage.grey_closing(np.abs(anomaly), size=(5, 5, across))
+    wide = ndimage.maximum_filter(wide, size=(3, 3, across))
+    wide = ndimage.gaussian_filter(wide, (0.7, 0.7, 0.0 if thick else 0.7))
+    ramp = np.clip((wide - 0.5 * threshold) / (0.5 * threshold), 0.0, 1.0)
+    gate: Array = (ramp * ramp * (3.0 - 2.0 * ramp)).astype(np.float32)
+    return gate
+
+
+def tissue_texture(
+    residual: Array, gate: Array, brain: NDArray[np.bool_], generator: np.random.Generator
+) -> Array:
+    """Fine texture like that of the scan's own unflagged tissue, so repainted parts look alike.
+
+    Gaussian noise, correlated over about a voxel, with the robust spread that the residual's
+    detail (what a 3 x 3 median removes) has outside the gate.
+    """
+    detail = residual - ndimage.median_filter(residual, size=(3, 3, 1))
+    healthy = brain & (gate < 0.05)
+    noise = ndimage.gaussian_filter(generator.standard_normal(residual.shape), (0.5, 0.5, 0.0))
+    spread = 1.4826 * float(np.median(np.abs(detail[healthy]))) if healthy.any() else 0.0
+    return (noise * (spread / noise.std())).astype(np.float32)
