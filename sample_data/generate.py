@@ -110,6 +110,14 @@ def provenance_entry(study: Study, data: bytes) -> dict[str, Any]:
     }
 
 
+def split_table(studies: Sequence[Study]) -> str:
+    """`split.csv` of the healthy cohort: five to train on, two to validate, one to calibrate."""
+    names = [study.name for study in studies if study.folder == "healthy"]
+    parts = ["train"] * 5 + ["validate"] * 2 + ["calibrate"]
+    rows = [f"{name},{part}" for name, part in zip(names, parts, strict=True)]
+    return "\n".join(["subject,part", *rows]) + "\n"
+
+
 def generate(output: Path, only: Sequence[str] = ()) -> None:
     """Write the studies and PROVENANCE.json.
 
@@ -134,6 +142,8 @@ def generate(output: Path, only: Sequence[str] = ()) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
             entries[path] = provenance_entry(study, data)
+    if not only:
+        (output / "healthy" / "split.csv").write_text(split_table(studies))
     record = {
         "generator": "sample_data/generate.py",
         "template": template_hashes(),

@@ -151,7 +151,7 @@ def load_model(source: Path | str = DEFAULT_MODEL, *, device: str = "cpu") -> Mo
     except RuntimeError as error:
         raise ModelError(f"{folder}: the weights do not fit the network ({error}).") from error
     denoiser.eval().requires_grad_(False)
-    denoiser.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    denoiser.to(torch.device(device)).to(memory_format=torch.channels_last)
     return Model(
         folder.resolve().name,
         str(metadata["version"]),

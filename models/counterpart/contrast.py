@@ -1,4 +1,4 @@
-"""Tells which MR sequence a scan is: from what the user says, its file name, or its tissue means."""
+"""Tells which MR sequence a scan is: from its file name, or from its tissue means."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Contrast:
 
     Args:
         name: One of `CONTRASTS`.
-        source: ``user``, ``file name`` or ``tissue means``.
+        source: ``file name`` or ``tissue means``.
     """
 
     name: str

@@ -59,7 +59,9 @@ class DenoiserConfig:
         unknown = sorted(set(values) - set(cls.__dataclass_fields__))
         if unknown:
             raise ModelError(f"unknown denoiser setting {unknown[0]!r}.")
-        lists = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        lists: dict[str, Any] = {
+            key: tuple(v) if isinstance(v, list) else v for key, v in values.items()
+        }
         return cls(**lists)
 
     def to_json(self) -> dict[str, Any]:
@@ -120,7 +122,8 @@ class Denoiser(nn.Module):
 def signal_levels() -> torch.Tensor:
     """(1000,) the share a of signal variance at each step, cosine schedule, from MONAI."""
     scheduler = DDPMScheduler(num_train_timesteps=STEPS, schedule="cosine")
-    return scheduler.alphas_cumprod.float()
+    levels: torch.Tensor = scheduler.alphas_cumprod.float()
+    return levels
 
 
 def add_noise(

@@ -47,7 +47,7 @@ def export_run(
     denoiser = Denoiser(network)
     # What is chosen is chosen for the weights that are released: rounded to float16.
     denoiser.load_state_dict({key: value.half().float() for key, value in weights.items()})
-    denoiser.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    denoiser.eval().to(memory_format=torch.channels_last)
     with console.status("Choosing settings on held-out subjects") as status:
         heads = validation_heads(
             cohort,

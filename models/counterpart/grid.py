@@ -10,7 +10,7 @@ it is a nibabel orientation transform, so it is exact and can be undone.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, cast
 
 import nibabel as nib
 import numpy as np
@@ -128,7 +128,7 @@ def resample(
         index_map[:3, 3],
         output_shape=shape,
         output=np.float32,
-        order=order,
+        order=cast(Literal[0, 1, 2, 3], order),
         mode="constant",
         cval=fill,
     )

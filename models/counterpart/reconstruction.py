@@ -56,7 +56,10 @@ class ReconstructionConfig:
         unknown = sorted(set(values) - set(cls.__dataclass_fields__))
         if unknown:
             raise ModelError(f"unknown reconstruction setting {unknown[0]!r}.")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        lists: dict[str, Any] = {
+            key: tuple(v) if isinstance(v, list) else v for key, v in values.items()
+        }
+        return cls(**lists)
 
     def to_json(self) -> dict[str, Any]:
         """The configuration as plain values."""

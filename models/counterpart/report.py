@@ -1,16 +1,15 @@
-"""Draws the report: one picture that shows a radiologist where, and how, a scan departs from health."""
+"""Draws the report: one picture that shows where and how a scan departs from health."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from counterpart import report_panels as panels
@@ -18,17 +17,18 @@ from counterpart.findings import Finding
 from counterpart.report_page import (
     AMBER,
     DIM,
+    GREYS,
     PALE,
     WIDTH,
     Look,
     Page,
     draw_bar,
-    draw_grey,
     draw_image,
     draw_letters,
     draw_numbers,
     draw_overlay,
     draw_scale_bar,
+    plain,
     signed,
 )
 from counterpart.report_panels import Box, Head
@@ -37,6 +37,7 @@ from counterpart.results import DISCLAIMER, Result
 EDGE = 24
 ROW_LABEL = 140
 GAP = 10
+ACROSS = (WIDTH - 2 * EDGE - ROW_LABEL - 4 * GAP) // 5
 TABLE_ROWS = 8
 TABLE_WIDTH = 1090
 STRIP_TOP = 212
@@ -46,7 +47,8 @@ FOOT_HEIGHT = 62
 NOT_CLINICAL = "Not for clinical use"
 HOW_TO_READ = (
     "How to read: warm = brighter than this brain would be in health, cool = darker, "
-    "grey = as expected. The patient's right (R) is at the left of the picture."
+    "grey = as expected. The patient's right (R) is at the left of the picture. "
+    "Outlines: the numbered findings. Dashed lines: the slices below."
 )
 COLUMNS = (
     ("Scan", "as it was read"),
@@ -68,10 +70,13 @@ def render_report(result: Result, path: Path) -> None:
         result: What to show.
         path: File to write.
     """
+    about = {
+        "Software": None,
+        "Title": result.scan.name,
+        "Description": f"{DISCLAIMER}. {NOT_CLINICAL}. {_small_print(result)}",
+    }
     figure = build_figure(result)
-    canvas = FigureCanvasAgg(figure)
-    about = {"Software": None, "Title": result.scan.name, "Description": _small_print(result)}
-    canvas.print_png(str(path), metadata=about, pil_kwargs={"compress_level": 5})
+    figure.savefig(path, format="png", metadata=about, pil_kwargs={"compress_level": 4})
 
 
 def build_figure(result: Result) -> Figure:
@@ -88,21 +93,21 @@ def build_figure(result: Result) -> Figure:
     with_brain = np.flatnonzero(head.brain.any(axis=(0, 1)))
     ends = (int(with_brain[0]), int(with_brain[-1])) if with_brain.size else (0, mass.shape[1] - 1)
     slices = panels.choose_slices(mass, *ends)
-    wide, tall = head.grid.shape[0] * head.grid.spacing[0], head.grid.shape[1] * head.grid.spacing[1]
-    across = (WIDTH - 2 * EDGE - ROW_LABEL - 5 * GAP) / 5
-    down = float(np.clip(across * tall / wide, 0.8 * across, 1.45 * across))
+    wide, tall = _axial_size_mm(head)
+    down = round(float(np.clip(ACROSS * tall / wide, 0.8 * ACROSS, 1.45 * ACROSS)))
     top = STRIP_TOP + STRIP_HEIGHT + HEAD_HEIGHT
     height = 50 * int(np.ceil((top + len(slices) * (down + GAP) + FOOT_HEIGHT) / 50))
     page = Page.blank(height)
     look = Look.of(result, head)
     _draw_header(page, result)
-    _draw_table(page, result.findings, mass, slices, head)
+    _draw_table(page, result.findings, mass, slices, head, look)
     _draw_localisers(page, result.findings, head, slices, look)
-    _draw_column_heads(page, across, look)
+    _draw_column_heads(page, look)
+    greys = [look.grey(part) for part in (head.scan, head.reconstruction, head.counterpart)]
     for row, k in enumerate(slices):
-        place = (EDGE + ROW_LABEL, top + row * (down + GAP), across, down)
-        _draw_row(page, head, k, place, look)
-    page.line(height - FOOT_HEIGHT + 14)
+        place = (EDGE + ROW_LABEL, top + row * (down + GAP), ACROSS, down)
+        _draw_row(page, head, greys, k, place, look)
+    _rule(page, height - FOOT_HEIGHT + 14)
     foot = f"{DISCLAIMER}. {NOT_CLINICAL}."
     page.text(EDGE, height - FOOT_HEIGHT + 24, foot, 17, AMBER, bold=True, width=700)
     small = _small_print(result)
@@ -112,18 +117,15 @@ def build_figure(result: Result) -> Figure:
 
 def _draw_header(page: Page, result: Result) -> None:
     box = (WIDTH - EDGE - 560, 22, 560, 84)
-    frame = page.axes(*box)
-    frame.add_patch(
-        Rectangle((0, 0), 1, 1, transform=frame.transAxes, fill=False, ec=AMBER, lw=3)
-    )
+    page.box(box, "black", AMBER)
     middle = box[0] + box[2] / 2
     page.text(middle, 34, DISCLAIMER, 24, AMBER, bold=True, align="center", width=530)
     page.text(middle, 69, NOT_CLINICAL, 20, AMBER, align="center", width=530)
     room = box[0] - EDGE - 30
     page.text(EDGE, 20, result.scan.name, 32, bold=True, width=room)
-    page.text(EDGE, 66, _about_scan(result), 18, DIM, width=room)
-    page.text(EDGE, 92, _about_model(result), 18, DIM, width=room)
-    page.line(122)
+    page.text(EDGE, 67, _about_scan(result), 18, DIM, width=room)
+    page.text(EDGE, 92, _small_print(result), 18, DIM, width=room)
+    _rule(page, 122)
     page.text(EDGE, 136, in_plain_words(result), 23, width=WIDTH - 2 * EDGE)
     page.text(EDGE, 172, HOW_TO_READ, 17, DIM, width=WIDTH - 2 * EDGE)
 
@@ -153,22 +155,22 @@ def _about_scan(result: Result) -> str:
     axes = np.abs(grid.affine[:3, :3]) / np.array(grid.spacing)
     tilt = float(np.degrees(np.arccos(np.clip(axes.max(axis=0), 0.0, 1.0))).max())
     planes = f" · tilted by {tilt:.0f}°, shown in its own planes" if tilt >= 1.0 else ""
-    return f"{contrast} · {shape} voxels of {spacing} mm{planes}"
-
-
-def _about_model(result: Result) -> str:
-    source = result.provenance.get("threshold_source", "source not recorded")
-    return f"{_small_print(result)} · threshold {result.threshold:.3g} ({source})"
+    source = _clip(str(result.provenance.get("threshold_source", "source not recorded")), 60)
+    threshold = f"threshold {plain(result.threshold)} ({source})"
+    return f"{contrast} · {shape} voxels of {spacing} mm{planes} · {threshold}"
 
 
 def _small_print(result: Result) -> str:
     known = result.provenance
+    model = f"{known.get('model', 'not recorded')} {known.get('version', '')}".rstrip()
     weights = str(known.get("weights_sha256") or "not recorded")
     short = weights if weights == "not recorded" else weights[:12]
-    return (
-        f"Model {known.get('model', 'not recorded')} {known.get('version', '')}".rstrip()
-        + f" · weights {short} · seed {known.get('seed', 'not recorded')}"
-    )
+    seed = known.get("seed", "not recorded")
+    return f"Model {_clip(model, 60)} · weights {short} · seed {seed}"
+
+
+def _clip(words: str, most: int) -> str:
+    return words if len(words) <= most else f"{words[: most - 20]}…{words[-19:]}"
 
 
 def _draw_table(
@@ -177,10 +179,13 @@ def _draw_table(
     mass: NDArray[np.float64],
     slices: Sequence[int],
     head: Head,
+    look: Look,
 ) -> None:
     top = STRIP_TOP + 4
     if not findings:
-        page.text(EDGE, top, "No finding above the threshold", 20, DIM)
+        inside = np.abs(head.anomaly[head.brain])
+        strongest = f"Strongest place in the brain: {plain(float(inside.max(initial=0.0)))}"
+        page.text(EDGE, top, f"{strongest}; the threshold is {plain(look.threshold)}.", 19, DIM)
         return
     columns = (
         (EDGE + 34, "right", "#"),
@@ -219,92 +224,93 @@ def _draw_localisers(
     page: Page, findings: Sequence[Finding], head: Head, slices: Sequence[int], look: Look
 ) -> None:
     size = np.array(head.grid.shape) * head.grid.spacing
-    left, label = EDGE + TABLE_WIDTH, 56.0
-    zoom = min((WIDTH - EDGE - left - label) / (size[0] + size[1]), (STRIP_HEIGHT - 34) / size[2])
-    centre = _largest_centre(findings, head)
-    middle = head.grid.world(centre)
-    place = WIDTH - EDGE - zoom * (size[0] + size[1]) - label
-    tall = float(zoom * size[2])
+    room, label = WIDTH - 2 * EDGE - TABLE_WIDTH, 56.0
+    zoom = min((room - label) / (size[0] + size[1]), (STRIP_HEIGHT - 34) / size[2])
+    scan, centre = look.grey(head.scan), _largest_centre(findings, head)
+    middle = head.grid.world(centre.astype(np.float64))
+    left, top = WIDTH - EDGE - zoom * (size[0] + size[1]) - label, STRIP_TOP + 28
     for name, axis, letters in (("Coronal", 1, "RL"), ("Sagittal", 0, "AP")):
-        wide = float(zoom * size[1 - axis])
-        axes = page.axes(place, STRIP_TOP + 28, wide, tall)
-        view, extent = CENTRE_VIEWS[name], (0.0, float(size[1 - axis]), float(size[2]), 0.0)
-        at = int(centre[axis])
-        draw_grey(axes, view(look.shown, at), extent, look)
-        draw_overlay(axes, view(head.anomaly, at), view(head.labels, at), extent, look)
+        view, at = CENTRE_VIEWS[name], int(centre[axis])
+        size_mm = (float(size[1 - axis]), float(size[2]))
+        panel = page.panel((left, top, zoom * size_mm[0], zoom * size_mm[1]), size_mm)
+        draw_image(panel, view(scan, at), GREYS, look.window)
+        draw_overlay(panel, view(head.anomaly, at), view(head.labels, at), look)
         for k in slices:
-            axes.axhline(_height_mm(head, k), color="white", lw=0.8, alpha=0.5, ls=(0, (4, 3)))
-        draw_letters(axes, letters)
+            ends, y = [left, left + zoom * size_mm[0]], top + zoom * _depth_mm(head, k)
+            page.line(ends, [y, y], "white", lw=0.8, alpha=0.5, ls=(0, (4, 3)))
+        draw_letters(panel, letters)
         title = f"{name}, {'RAS'[axis]} {signed(middle[axis])} mm"
-        page.text(place, STRIP_TOP + 2, title, 17, width=wide)
-        place += wide + label
-    x = WIDTH - EDGE - zoom * size[1] - label / 2
-    heights = [STRIP_TOP + 28 + zoom * _height_mm(head, k) for k in slices]
-    for k, y in zip(slices, spread_apart(heights, 17.0), strict=True):
-        page.text(x, y - 7, str(_slice_number(head, k)), 15, DIM, align="center")
+        page.text(left, STRIP_TOP + 2, title, 17, width=zoom * size_mm[0])
+        left += zoom * size_mm[0] + label
+    lines = sorted(slices, reverse=True)
+    heights = spread_apart([top + zoom * _depth_mm(head, k) for k in lines], 17.0)
+    for k, y in zip(lines, heights, strict=True):
+        x = WIDTH - EDGE - zoom * size[1] - label / 2
+        page.text(x, y - 8, str(_slice_number(head, k)), 15, DIM, align="center")
 
 
-def _draw_column_heads(page: Page, across: float, look: Look) -> None:
-    top = STRIP_TOP + STRIP_HEIGHT + 14
-    lefts = [EDGE + ROW_LABEL + column * (across + GAP) for column in range(5)]
+def _draw_column_heads(page: Page, look: Look) -> None:
+    top, bar = STRIP_TOP + STRIP_HEIGHT + 14, STRIP_TOP + STRIP_HEIGHT + 72
+    lefts = [EDGE + ROW_LABEL + column * (ACROSS + GAP) for column in range(5)]
     for left, (title, meaning) in zip(lefts, COLUMNS, strict=True):
-        page.text(left, top, title, 21, bold=True, width=across)
-        page.text(left, top + 29, meaning, 16, DIM, width=across)
-    low, high = look.window
-    grey = panels.LinearSegmentedColormap.from_list("grey", ["black", "white"])
-    wide = 3 * across + 2 * GAP
-    draw_bar(page, (lefts[0], top + 58, wide, 14), grey, (low, high), [(low, "left"), (high, "right")])
+        page.text(left, top, title, 21, bold=True, width=ACROSS)
+        page.text(left, top + 29, meaning, 16, DIM, width=ACROSS)
+    wide, (low, high), end = 3 * ACROSS + 2 * GAP, look.window, look.residual
+    marks = [(low, "left", plain(low)), (high, "right", plain(high))]
+    draw_bar(page, (lefts[0], bar, wide, 14), GREYS, look.window, marks)
     note = "the same window in all three, scan units"
-    page.text(lefts[0] + wide / 2, top + 77, note, 15, DIM, align="center")
-    end = look.residual
-    marks = [(-end, "left"), (0.0, "center"), (end, "right")]
-    box = (lefts[3], top + 58, across, 14)
-    draw_bar(page, box, panels.residual_colours(), (-end, end), marks, ends=True)
+    page.text(lefts[0] + wide / 2, bar + 19, note, 15, DIM, align="center")
+    marks = [*_end_marks(end), (0.0, "center", "0")]
+    place = (lefts[3], bar, ACROSS, 14)
+    draw_bar(page, place, panels.residual_colours(), (-end, end), marks)
     end, threshold = look.anomaly, look.threshold
-    marks = [(-end, "left"), (end, "right")]
+    marks = _end_marks(end)
     if 0 < threshold < end:
-        marks += [(-threshold, "center"), (threshold, "center")]
-    box = (lefts[4], top + 58, across, 14)
-    axes = draw_bar(page, box, look.overlay, (-end, end), marks, ends=True)
-    for value in (-threshold, threshold):
-        axes.axvline(value, color="white", lw=2)
-    if threshold / end > 0.2:
-        page.text(lefts[4] + across / 2, top + 58, "threshold", 12, align="center")
+        marks += [(x, "center", plain(x, "+")) for x in (-threshold, threshold)]
+    draw_bar(page, (lefts[4], bar, ACROSS, 14), look.overlay, (-end, end), marks)
+    if threshold > 0.24 * end:
+        page.text(lefts[4] + ACROSS / 2, bar - 1, "threshold", 13, align="center")
+
+
+def _end_marks(end: float) -> list[tuple[float, str, str]]:
+    return [(-end, "left", f"≤ {plain(-end)}"), (end, "right", f"≥ {plain(end, '+')}")]
 
 
 def _draw_row(
-    page: Page, head: Head, k: int, place: tuple[float, float, float, float], look: Look
+    page: Page, head: Head, greys: Sequence[NDArray[np.float32]], k: int, place: Box, look: Look
 ) -> None:
     left, top, across, down = place
     _draw_row_label(page, head, k, top)
-    extent = (
-        0.0,
+    places = [(left + column * (across + GAP), top, across, down) for column in range(5)]
+    row = [page.panel(place, _axial_size_mm(head)) for place in places]
+    for panel, array in zip([*row[:3], row[4]], [*greys, greys[0]], strict=True):
+        draw_image(panel, panels.axial_view(array, k), GREYS, look.window)
+    end, labels = look.residual, panels.axial_view(head.labels, k)
+    residual = panels.axial_view(head.residual, k)
+    draw_image(row[3], residual, panels.residual_colours(), (-end, end))
+    inside = panels.soft_edge(panels.axial_view(head.brain, k) | (labels > 0))
+    draw_image(row[3], inside, ListedColormap(["black", "none"]), (0.0, 1.0))
+    draw_overlay(row[4], panels.axial_view(head.anomaly, k), labels, look)
+    draw_numbers(row[4], labels)
+    for panel in row:
+        draw_letters(panel, "RL")
+    draw_scale_bar(row[0])
+
+
+def _rule(page: Page, y: float) -> None:
+    page.line([EDGE, WIDTH - EDGE], [y, y], "#2a2f36", lw=1)
+
+
+def _axial_size_mm(head: Head) -> tuple[float, float]:
+    return (
         head.grid.shape[0] * head.grid.spacing[0],
         head.grid.shape[1] * head.grid.spacing[1],
-        0.0,
     )
-    all_axes = [
-        page.axes(left + column * (across + GAP), top, across, down) for column in range(5)
-    ]
-    for axes, array in zip(all_axes, (look.shown, head.reconstruction, head.counterpart)):
-        draw_grey(axes, panels.axial_view(array, k), extent, look)
-    limits = {"vmin": -look.residual, "vmax": look.residual}
-    residual = panels.axial_view(head.residual, k)
-    draw_image(all_axes[3], residual, extent, panels.residual_colours(), limits)
-    hide = ListedColormap([(0.0, 0.0, 0.0, 1.0), (0.0, 0.0, 0.0, 0.0)])
-    brain = panels.axial_view(head.brain, k).astype(np.float32)
-    draw_image(all_axes[3], brain, extent, hide, {"vmin": 0.0, "vmax": 1.0}, "bilinear")
-    draw_grey(all_axes[4], panels.axial_view(look.shown, k), extent, look)
-    labels = panels.axial_view(head.labels, k)
-    draw_overlay(all_axes[4], panels.axial_view(head.anomaly, k), labels, extent, look)
-    for axes in all_axes:
-        draw_letters(axes, "RL")
-    draw_scale_bar(all_axes[0])
-    draw_numbers(all_axes[4], labels, extent, across)
 
 
 def _draw_row_label(page: Page, head: Head, k: int, top: float) -> None:
-    middle = head.grid.world(np.array([(head.grid.shape[0] - 1) / 2, (head.grid.shape[1] - 1) / 2, k]))
+    across, deep = ((n - 1) / 2 for n in head.grid.shape[:2])
+    middle = head.grid.world(np.array([across, deep, k]))
     page.text(EDGE, top + 6, f"Slice {_slice_number(head, k)}", 21, bold=True)
     page.text(EDGE, top + 33, f"of {head.slice_count}", 16, DIM)
     page.text(EDGE, top + 58, f"S {signed(middle[2])} mm", 19)
@@ -321,6 +327,7 @@ def number_lines(numbers: Sequence[int], per_line: int = 4, most: int = 12) -> l
     """Break a list of finding numbers into short lines; beyond ``most`` they are only counted."""
     shown = [str(number) for number in numbers[:most]]
     lines = [", ".join(shown[at : at + per_line]) for at in range(0, len(shown), per_line)]
+    lines = [f"{line}," for line in lines[:-1]] + lines[-1:]
     return [*lines, f"+{len(numbers) - most} more"] if len(numbers) > most else lines
 
 
@@ -328,7 +335,7 @@ def _slice_number(head: Head, k: int) -> int:
     return head.first_slice + k + 1
 
 
-def _height_mm(head: Head, k: int) -> float:
+def _depth_mm(head: Head, k: int) -> float:
     return float((head.grid.shape[2] - k - 0.5) * head.grid.spacing[2])
 
 
@@ -350,6 +357,6 @@ def spread_apart(heights: Sequence[float], gap: float) -> list[float]:
     """Move labels' heights as little as simple rules allow so that neighbours are a gap apart."""
     order = np.argsort(heights, kind="stable")
     moved = np.array(heights, dtype=np.float64)
-    for before, after in zip(order[:-1], order[1:], strict=True):
+    for before, after in pairwise(order):
         moved[after] = max(moved[after], moved[before] + gap)
     return [float(height) for height in moved]

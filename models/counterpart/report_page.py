@@ -14,6 +14,7 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ FONT = "DejaVu Sans"
 NUMBER_SIZE = 15.0
 SCALE_BAR_MM = 50.0
 PAGE, PALE, DIM, AMBER = "#0c0e11", "#e9edf1", "#9aa4af", "#ffb52e"
+_RIM = withStroke(linewidth=2.5, foreground="black")
 GREYS = LinearSegmentedColormap.from_list("greys", ["black", "white"], 256)
 
 
@@ -40,14 +42,14 @@ class Look:
         residual: Symmetric end of the residual's colours, spreads.
         anomaly: Symmetric end of the anomaly map's colours.
         threshold: Of the anomaly map.
-        shown: The scan with a constant background made black.
+        background: (I, J, K), true where the picture is black whatever the values.
     """
 
     window: tuple[float, float]
     residual: float
     anomaly: float
     threshold: float
-    shown: NDArray[np.float32]
+    background: NDArray[np.bool_]
 
     @classmethod
     def of(cls, result: Result, head: Head) -> Look:
@@ -58,8 +60,12 @@ class Look:
             residual=panels.residual_limit(head.residual, head.brain),
             anomaly=panels.anomaly_limit(result.threshold, [f.peak for f in result.findings]),
             threshold=result.threshold,
-            shown=panels.black_background(head.scan, head.brain, window[0]),
+            background=panels.constant_background(head.scan, head.brain),
         )
+
+    def grey(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scan values (I, J, K) with the background at the black level."""
+        return np.where(self.background, np.float32(self.window[0]), values)
 
     @property
     def overlay(self) -> Colormap:
@@ -68,33 +74,69 @@ class Look:
 
 
 @dataclass(frozen=True, eq=False)
+class Panel:
+    """A rectangle on the page that holds a view of known size in its middle.
+
+    Args:
+        page: Where it stands.
+        place: Left, top, width and height, pixels.
+        size_mm: Width and height of the view.
+    """
+
+    page: Page
+    place: Box
+    size_mm: tuple[float, float]
+
+    @property
+    def zoom(self) -> float:
+        """Pixels per millimetre, the same across and down."""
+        return min(self.place[2] / self.size_mm[0], self.place[3] / self.size_mm[1])
+
+    @property
+    def view_box(self) -> Box:
+        """Left, top, width and height of the view, pixels of the page."""
+        left, top, wide, tall = self.place
+        across, down = self.zoom * self.size_mm[0], self.zoom * self.size_mm[1]
+        return (left + (wide - across) / 2, top + (tall - down) / 2, across, down)
+
+
+@dataclass(frozen=True, eq=False)
 class Page:
-    """A figure addressed in pixels from its top left corner."""
+    """A figure drawn on in pixels from its top left corner.
+
+    Args:
+        figure: It has an Agg canvas of its own: no global state of matplotlib is touched.
+        sheet: Axes that cover it, one unit a pixel, y downwards.
+        height: Pixels.
+    """
 
     figure: Figure
+    sheet: Axes
     height: int
 
     @classmethod
     def blank(cls, height: int) -> Page:
-        """An empty page; its canvas is its own, so no global state of matplotlib is touched."""
+        """An empty page."""
         figure = Figure(figsize=(WIDTH / DPI, height / DPI), dpi=DPI, facecolor=PAGE)
         FigureCanvasAgg(figure)
-        return cls(figure, height)
+        sheet = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        sheet.set(xlim=(0, WIDTH), ylim=(height, 0))
+        sheet.set_axis_off()
+        return cls(figure, sheet, height)
 
-    def axes(self, place: Box) -> Axes:
-        """Bare axes on a black ground.
+    def panel(self, place: Box, size_mm: tuple[float, float]) -> Panel:
+        """A black panel at ``place`` (left, top, width, height) for a view of the given size."""
+        self.box(place, "black")
+        return Panel(self, place, size_mm)
 
-        Args:
-            place: Left, top, width and height.
-        """
-        x, y, wide, tall = place
-        box = (x / WIDTH, 1 - (y + tall) / self.height, wide / WIDTH, tall / self.height)
-        axes = self.figure.add_axes(box, facecolor="black")
-        axes.set_xticks([])
-        axes.set_yticks([])
-        for spine in axes.spines.values():
-            spine.set_visible(False)
-        return axes
+    def box(self, place: Box, fill: str, rim: str = "none") -> None:
+        """A filled rectangle below everything else."""
+        left, top, wide, tall = place
+        self.sheet.add_patch(Rectangle((left, top), wide, tall, fc=fill, ec=rim, lw=2, zorder=-1.0))
+
+    def line(self, x: Sequence[float], y: Sequence[float], colour: str, **style: Any) -> None:
+        """A line through the given pixels."""
+        self.sheet.add_line(Line2D(x, y, color=colour, **style))
 
     def text(
         self,
@@ -109,16 +151,16 @@ class Page:
         width: float | None = None,
     ) -> Text:
         """Write one line, its top at y; its middle is left out where it is wider than ``width``."""
-        text = self.figure.text(x / WIDTH, 1 - y / self.height, printable(words), color=colour)
+        text = self.sheet.text(x, y, printable(words), color=colour)
         text.set(ha=align, va="top", parse_math=False, fontproperties=_font(size, bold))
         if width is not None:
             _shorten(text, width)
         return text
 
-    def rule(self, y: float, margin: float) -> None:
-        """A thin line across the page."""
-        ends = [margin / WIDTH, 1 - margin / WIDTH]
-        self.figure.add_artist(Line2D(ends, [1 - y / self.height] * 2, color="#2a2f36", lw=1))
+    def mark(self, x: float, y: float, words: str, size: float) -> None:
+        """Write over a picture, around a centre, with a black rim."""
+        text = self.sheet.text(x, y, words, color=PALE, fontproperties=_font(size, bold=True))
+        text.set(ha="center", va="center", path_effects=[_RIM])
 
 
 def _font(size: float, bold: bool = False) -> FontProperties:
@@ -134,6 +176,11 @@ def _glyphs() -> frozenset[int]:
 def printable(words: str) -> str:
     """The words on one line, with a box for every character that the report's font lacks."""
     return "".join(c if ord(c) in _glyphs() else "□" for c in " ".join(words.split()))
+
+
+def plain(value: float, sign: str = "") -> str:
+    """A number of three digits with a true minus; ``sign`` is ``+`` to show both signs."""
+    return f"{value:{sign}.3g}".replace("-", "−")
 
 
 def signed(value: float) -> str:
@@ -152,89 +199,81 @@ def _shorten(text: Text, width: float) -> None:
 
 
 def draw_image(
-    axes: Axes,
-    view: NDArray[Any],
-    extent: Box,
-    colours: Colormap,
-    limits: tuple[float, float],
+    panel: Panel, view: NDArray[Any], colours: Colormap, limits: tuple[float, float]
 ) -> None:
     """Show a view, interpolated as values and not as colours.
 
     Args:
-        axes: Where.
-        view: 2-D display array.
-        extent: Left, right, bottom and top in mm, so that pixels keep their true aspect.
+        panel: Where.
+        view: 2-D display array of the panel's size in mm.
         colours: Colour of each value.
         limits: Values at the ends of the colours.
     """
-    finer = axes.bbox.width > view.shape[1] and axes.bbox.height > view.shape[0]
-    axes.imshow(
+    left, top, wide, tall = panel.view_box
+    finer = wide > view.shape[1] and tall > view.shape[0]
+    panel.page.sheet.imshow(
         view,
         cmap=colours,
         vmin=limits[0],
         vmax=limits[1],
-        extent=extent,
-        aspect="equal",
+        extent=(left, left + wide, top + tall, top),
+        aspect="auto",
         interpolation="bilinear" if finer else "hanning",
         interpolation_stage="data",
-        resample=True,
         origin="upper",
     )
 
 
-def draw_overlay(
-    axes: Axes, anomaly: NDArray[Any], labels: NDArray[Any], extent: Box, look: Look
-) -> None:
+def draw_overlay(panel: Panel, anomaly: NDArray[Any], labels: NDArray[Any], look: Look) -> None:
     """Lay the anomaly map over an image, and a thin outline around each finding."""
-    draw_image(axes, anomaly, extent, look.overlay, (-look.anomaly, look.anomaly))
-    rows, columns = labels.shape
-    x = (np.arange(columns) + 0.5) * extent[1] / columns
-    y = (np.arange(rows) + 0.5) * extent[2] / rows
+    draw_image(panel, anomaly, look.overlay, (-look.anomaly, look.anomaly))
+    left, top, wide, tall = panel.view_box
+    x = left + (np.arange(labels.shape[1]) + 0.5) * wide / labels.shape[1]
+    y = top + (np.arange(labels.shape[0]) + 0.5) * tall / labels.shape[0]
     for sign in (1.0, -1.0):
         inside = (labels > 0) & (sign * anomaly > 0)
         if inside.any() and min(labels.shape) > 1:
             field = panels.outline_field(sign * anomaly, inside, look.threshold)
-            axes.contour(x, y, field, levels=[0.0], colors="white", linewidths=0.9)
+            panel.page.sheet.contour(x, y, field, levels=[0.0], colors="white", linewidths=0.9)
 
 
-def draw_letters(axes: Axes, letters: str) -> None:
+def draw_letters(panel: Panel, letters: str) -> None:
     """Write which side of the patient lies at the left and at the right of a panel."""
-    for x, letter, align in ((0.012, letters[0], "left"), (0.988, letters[1], "right")):
-        text = axes.text(x, 0.5, letter, transform=axes.transAxes, color=PALE, ha=align)
-        text.set(va="center", fontproperties=_font(17, bold=True), path_effects=_stroke())
+    left, top, wide, tall = panel.place
+    panel.page.mark(left + 12, top + tall / 2, letters[0], 17)
+    panel.page.mark(left + wide - 12, top + tall / 2, letters[1], 17)
 
 
-def draw_scale_bar(axes: Axes) -> None:
-    """Mark 5 cm in the lower right corner."""
-    wide, tall = axes.bbox.width, axes.bbox.height
-    left, right = axes.get_xlim()
-    share = SCALE_BAR_MM / abs(right - left)
-    ends = [0.97 - share, 0.97]
-    axes.add_line(
-        Line2D(ends, [12 / tall] * 2, transform=axes.transAxes, color=PALE, lw=2.5, ls="-")
-    )
-    text = axes.text(0.97 - share / 2, 17 / tall, "5 cm", transform=axes.transAxes, color=PALE)
-    text.set(ha="center", va="bottom", fontproperties=_font(15), path_effects=_stroke())
-    del wide
+def draw_scale_bar(panel: Panel) -> None:
+    """Mark 5 cm in the lower right corner of a panel."""
+    left, top, wide, tall = panel.place
+    right, low, length = left + wide - 10, top + tall - 11, SCALE_BAR_MM * panel.zoom
+    panel.page.line([right - length, right], [low, low], PALE, lw=2.5, solid_capstyle="butt")
+    panel.page.mark(right - length / 2, low - 14, "5 cm", 14)
 
 
-def draw_numbers(axes: Axes, labels: NDArray[Any]) -> None:
+def draw_numbers(panel: Panel, labels: NDArray[Any]) -> None:
     """Write each finding's number beside it, wherever there is room."""
-    panel = (axes.bbox.width, axes.bbox.height)
-    scale = (panel[0] / labels.shape[1], panel[1] / labels.shape[0])
+    left, top, wide, tall = panel.place
+    view = panel.view_box
+    step = np.array([view[2] / labels.shape[1], view[3] / labels.shape[0]])
     numbers = [int(number) for number in np.unique(labels) if number]
-    targets = [_pixel_box(labels == number, scale) for number in numbers]
+    targets = []
+    for number in numbers:
+        rows, columns = np.nonzero(labels == number)
+        low = np.array([columns.min(), rows.min()]) * step + view[:2]
+        high = np.array([columns.max() + 1, rows.max() + 1]) * step + view[:2]
+        targets.append((float(low[0]), float(low[1]), float(high[0]), float(high[1])))
     sizes = [(0.72 * NUMBER_SIZE * len(str(n)) + 4, NUMBER_SIZE + 1) for n in numbers]
-    middle = panel[1] / 2
-    taken = [(0.0, middle - 12, 22.0, middle + 12), (panel[0] - 22, middle - 12, *panel)]
-    for number, place in zip(
-        numbers, panels.place_numbers(targets, sizes, taken, panel), strict=True
-    ):
-        if place is None:
-            continue
-        at = (place[0] / panel[0], 1 - place[1] / panel[1])
-        text = axes.text(*at, str(number), transform=axes.transAxes, color="white", ha="center")
-        text.set(va="center", fontproperties=_font(NUMBER_SIZE, True), path_effects=_stroke())
+    within = (left, top, left + wide, top + tall)
+    letters = [
+        (left, top + tall / 2 - 13, left + 25, top + tall / 2 + 13),
+        (left + wide - 25, top + tall / 2 - 13, left + wide, top + tall / 2 + 13),
+    ]
+    places = panels.place_numbers(targets, sizes, letters, within)
+    for number, place in zip(numbers, places, strict=True):
+        if place is not None:
+            panel.page.mark(*place, str(number), NUMBER_SIZE)
 
 
 def draw_bar(
@@ -243,7 +282,7 @@ def draw_bar(
     colours: Colormap,
     ends: tuple[float, float],
     marks: Sequence[tuple[float, str, str]],
-) -> Axes:
+) -> None:
     """Draw a horizontal colour bar.
 
     Args:
@@ -253,25 +292,13 @@ def draw_bar(
         ends: Values at its left and right end.
         marks: Value, alignment and words of each mark.
     """
-    axes = page.axes(place)
-    axes.set_facecolor("#26292e")
+    left, top, wide, tall = place
+    page.box(place, "#26292e")
     ramp = np.linspace(*ends, 1024)[None, :]
-    axes.imshow(ramp, cmap=colours, aspect="auto", extent=(*ends, 0.0, 1.0), vmin=ends[0], vmax=ends[1])
+    extent = (left, left + wide, top + tall, top)
+    page.sheet.imshow(ramp, cmap=colours, vmin=ends[0], vmax=ends[1], extent=extent, aspect="auto")
     for value, align, words in marks:
-        x = place[0] + place[2] * (value - ends[0]) / (ends[1] - ends[0])
-        page.text(x, place[1] + place[3] + 5, words, 15, DIM, align=align)
-    return axes
-
-
-def _stroke() -> list[withStroke]:
-    return [withStroke(linewidth=2.5, foreground="black")]
-
-
-def _pixel_box(inside: NDArray[np.bool_], scale: tuple[float, float]) -> Box:
-    rows, columns = np.nonzero(inside)
-    return (
-        float(columns.min() * scale[0]),
-        float(rows.min() * scale[1]),
-        float((columns.max() + 1) * scale[0]),
-        float((rows.max() + 1) * scale[1]),
-    )
+        x = left + wide * (value - ends[0]) / (ends[1] - ends[0])
+        page.text(x, top + tall + 5, words, 15, DIM, align=align)
+        if align == "center":
+            page.line([x, x], [top, top + tall + 3], "white", lw=1.5)

@@ -20,11 +20,13 @@ from counterpart.findings import Finding
 from counterpart.grid import Grid, canonical_orientation
 from counterpart.results import Result
 
-MARGIN_MM = 10.0
+MARGIN_MM = 14.0
+LEAST_RESIDUAL_LIMIT = 2.0
 FINDING_ROWS = 3
 REGULAR_ROWS = 3
 LEAST_ROWS = 5
 SHOWN_SHARE = 0.7
+NEAR_SHARE = 0.05
 WARM = ("#e8341c", "#ff8c1a", "#ffe873")
 COOL = ("#2f62ff", "#24b4ff", "#9bf6ff")
 NEUTRAL = "#303236"
@@ -161,15 +163,16 @@ def mass_by_slice(
         weights=np.abs(anomaly[voxels]),
         minlength=count * slices,
     )
-    return sums[: count * slices].reshape(count, slices)
+    return sums.astype(np.float64).reshape(count, slices)
 
 
 def choose_slices(mass: NDArray[np.float64], first: int, last: int) -> list[int]:
     """Choose the axial slices worth showing: the strongest findings, then an even cover.
 
     The strongest finding gets the slice that holds most of it. A further one gets its own slice
-    unless a chosen slice shows it nearly as well. The rest of the rows go, one by one, where the
-    brain is farthest from every chosen slice.
+    unless a chosen slice shows it nearly as well. With few findings, a tall strongest one also gets
+    a slice through its lower and its upper part. The rest of the rows go, one by one, where the
+    brain is farthest from every chosen slice, and of two such places to the one nearer its middle.
 
     Args:
         mass: (N, K) mass of each finding in each slice.
@@ -180,16 +183,24 @@ def choose_slices(mass: NDArray[np.float64], first: int, last: int) -> list[int]
         Slices from the lowest to the highest, none twice.
     """
     chosen: list[int] = []
-    for held in mass[np.argsort(-mass.sum(axis=1), kind="stable")]:
+    falling = mass[np.argsort(-mass.sum(axis=1), kind="stable")]
+    for held in falling:
         if len(chosen) == FINDING_ROWS or not held.any():
             break
         if not any(held[k] >= SHOWN_SHARE * held.max() for k in chosen):
             chosen.append(int(held.argmax()))
+    for share in (0.2, 0.8) if chosen and len(chosen) < FINDING_ROWS else ():
+        k = int(np.searchsorted(falling[0].cumsum(), share * falling[0].sum()))
+        if min(abs(k - other) for other in chosen) >= NEAR_SHARE * (last - first):
+            chosen.append(k)
+    chosen = chosen[:FINDING_ROWS]
     rows = max(LEAST_ROWS, len(chosen) + REGULAR_ROWS)
     low, high = first + 0.14 * (last - first), first + 0.9 * (last - first)
     if not chosen:
         return sorted({round(float(k)) for k in np.linspace(low, high, rows)})
+    centre = (low + high) / 2
     free = [k for k in range(round(low), round(high) + 1) if k not in chosen]
+    free.sort(key=lambda k: abs(k - centre))
     while free and len(chosen) < rows:
         farthest = max(free, key=lambda k: min(abs(k - other) for other in chosen))
         chosen.append(farthest)
@@ -205,17 +216,13 @@ def grey_window(scan: NDArray[np.float32], brain: NDArray[np.bool_]) -> tuple[fl
     return float(low) - 0.02 * spread, float(low) + 1.03 * spread
 
 
-def black_background(
-    scan: NDArray[np.float32], brain: NDArray[np.bool_], black: float
-) -> NDArray[np.float32]:
-    """Set a constant background to the black level, as in a stripped scan with negative values."""
+def constant_background(scan: NDArray[np.float32], brain: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where a stripped scan holds nothing but one constant, whatever that is; else nowhere."""
     outside = scan[~brain]
     if outside.size == 0:
-        return scan
-    fill = np.median(outside)
-    if np.mean(outside == fill) < 0.3:
-        return scan
-    return np.where((scan == fill) & ~brain, np.float32(black), scan)
+        return np.zeros(scan.shape, np.bool_)
+    constant = (scan == np.median(outside)) & ~brain
+    return constant if constant.sum() >= 0.3 * outside.size else np.zeros_like(constant)
 
 
 def nice_limit(value: float) -> float:
@@ -228,9 +235,10 @@ def nice_limit(value: float) -> float:
 
 
 def residual_limit(residual: NDArray[np.float32], brain: NDArray[np.bool_]) -> float:
-    """Symmetric end of the residual's colours: its 99.5th percentile in the brain, rounded up."""
+    """Symmetric end of the residual's colours: its 99.5th percentile in the brain, at least 2."""
     inside = np.abs(residual[brain] if brain.any() else residual.ravel())
-    return nice_limit(float(np.percentile(inside[:: max(1, inside.size // 200_000)], 99.5)))
+    high = float(np.percentile(inside[:: max(1, inside.size // 200_000)], 99.5))
+    return nice_limit(max(high, LEAST_RESIDUAL_LIMIT))
 
 
 def anomaly_limit(threshold: float, peaks: Sequence[float]) -> float:
@@ -242,8 +250,10 @@ def anomaly_limit(threshold: float, peaks: Sequence[float]) -> float:
 
 def residual_colours() -> Colormap:
     """Blue, neutral grey, orange: as light at one end as at the other."""
-    stops = [*reversed(COOL), NEUTRAL, *WARM]
-    return LinearSegmentedColormap.from_list("residual", stops, 511)
+    places = (0.0, 0.16, 0.32, 0.47, 0.53, 0.68, 0.84, 1.0)
+    stops = [*reversed(COOL), NEUTRAL, NEUTRAL, *WARM]
+    pairs = list(zip(places, stops, strict=True))
+    return LinearSegmentedColormap.from_list("residual", pairs, 511)
 
 
 def anomaly_colours(share: float, opacity: float = 0.72) -> Colormap:
@@ -281,7 +291,7 @@ def place_numbers(
     targets: Sequence[Box],
     sizes: Sequence[tuple[float, float]],
     taken: Sequence[Box],
-    panel: tuple[float, float],
+    panel: Box,
 ) -> list[tuple[float, float] | None]:
     """Find a free place beside each target for a text of the given size, in pixels.
 
@@ -289,7 +299,7 @@ def place_numbers(
         targets: Left, top, right, bottom of what is named.
         sizes: Width and height of each text.
         taken: Boxes that no text may touch.
-        panel: Width and height of the panel.
+        panel: Left, top, right, bottom of the panel.
 
     Returns:
         Centre of each text, or None where no place is free.
@@ -298,11 +308,7 @@ def place_numbers(
     places: list[tuple[float, float] | None] = []
     for target, size in zip(targets, sizes, strict=True):
         place = next(
-            (
-                spot
-                for spot in _spots(target, size)
-                if _fits(_around(spot, size), occupied, panel)
-            ),
+            (spot for spot in _spots(target, size) if _fits(_around(spot, size), occupied, panel)),
             None,
         )
         if place is not None:
@@ -329,10 +335,16 @@ def _around(centre: tuple[float, float], size: tuple[float, float]) -> Box:
     return (x - size[0] / 2, y - size[1] / 2, x + size[0] / 2, y + size[1] / 2)
 
 
-def _fits(box: Box, occupied: Sequence[Box], panel: tuple[float, float]) -> bool:
-    if box[0] < 1 or box[1] < 1 or box[2] > panel[0] - 1 or box[3] > panel[1] - 1:
+def _fits(box: Box, occupied: Sequence[Box], panel: Box) -> bool:
+    if box[0] < panel[0] or box[1] < panel[1] or box[2] > panel[2] or box[3] > panel[3]:
         return False
     return not any(
         box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
         for other in occupied
     )
+
+
+def soft_edge(inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """A mask's view smoothed so that its half-way line is free of voxel steps."""
+    smooth: NDArray[np.float32] = ndimage.gaussian_filter(inside.astype(np.float32), 0.8)
+    return smooth

@@ -1,4 +1,4 @@
-"""What generating a healthy counterpart yields: the maps, the findings, and where they come from."""
+"""What generating a healthy counterpart yields: maps, findings, and where they come from."""
 
 from __future__ import annotations
 

@@ -132,8 +132,9 @@ def healthy_anomalies(
 
 
 def healthy_threshold(maps: Sequence[NDArray[np.float32]]) -> float:
-    """The smallest threshold at which healthy heads carry, on average, at most one finding of
-    0.1 ml or more and at most 1 ml flagged.
+    """The smallest threshold that leaves healthy heads nearly unflagged.
+
+    On average at most one finding of 0.1 ml or more and at most 1 ml in all per head.
 
     Args:
         maps: Anomaly maps of healthy heads on the canvas.
@@ -188,9 +189,14 @@ def choose_thresholds(
 
 
 def _level_sets(levels: Sequence[int]) -> list[tuple[int, ...]]:
-    pairs = list(itertools.combinations(levels, 2))
-    triples = [(120, 250, 500), (250, 500, 750), (250, 400, 600), (120, 400, 600)]
-    return [(level,) for level in levels] + pairs + triples
+    pairs: list[tuple[int, ...]] = list(itertools.combinations(levels, 2))
+    triples: list[tuple[int, ...]] = [
+        (120, 250, 500),
+        (250, 500, 750),
+        (250, 400, 600),
+        (120, 400, 600),
+    ]
+    return [*((level,) for level in levels), *pairs, *triples]
 
 
 def _per_level(

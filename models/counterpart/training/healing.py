@@ -83,7 +83,7 @@ class HealingModule(lightning.LightningModule):
         super().__init__()
         self.healing = healing
         self.examples = examples
-        self.denoiser = Denoiser(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.denoiser = Denoiser(network).to(memory_format=torch.channels_last)
         self._cohort = cohort
         self._makers: dict[str, ExampleMaker] = {}
         self._shown: list[tuple[Examples, Prediction]] = []
