@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"counterpart: {error}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
-        print("counterpart: cancelled; nothing half done was left behind.", file=sys.stderr)
+        print("counterpart: cancelled.", file=sys.stderr)
         return EXIT_INTERRUPTED
 
 

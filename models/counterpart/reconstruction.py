@@ -45,8 +45,9 @@ class ReconstructionConfig:
             )
         if not all(0 <= level < 1000 for level in self.levels):
             raise ModelError(f"levels must lie from 0 to 999, got {self.levels}.")
-        if min(self.weights) < 0 or sum(self.weights) <= 0 or sum(self.departure_weights) <= 0:
-            raise ModelError(f"weights must be positive, got {self.weights}.")
+        for weights in (self.weights, self.departure_weights):
+            if min(weights) < 0 or sum(weights) <= 0:
+                raise ModelError(f"weights must not be negative nor all 0, got {weights}.")
         if self.draws < 1:
             raise ModelError(f"expected at least one draw, got {self.draws}.")
 

@@ -55,7 +55,7 @@ COLUMNS = (
     ("Reconstruction", "the network's own answer, everywhere"),
     ("Healthy counterpart", "the scan, healed where flagged"),
     ("Residual", "scan − reconstruction, in spreads"),
-    ("Anomaly map", "calibrated strength, over the scan"),
+    ("Anomaly map", "strength of the difference, over the scan"),
 )
 CENTRE_VIEWS: dict[str, Callable[[NDArray[Any], int], NDArray[Any]]] = {
     "Coronal": panels.coronal_view,

@@ -79,7 +79,7 @@ def test_on_a_gaussian_the_spread_is_the_closed_form() -> None:
     location, spread = estimate(100 + 12 * quantiles)
     assert location == pytest.approx(100, abs=1e-6)
     assert spread == pytest.approx(12 * gaussian_fixed_point(), rel=1e-3)
-    assert spread == pytest.approx(12, rel=0.05)
+    assert 1.0 < spread / 12 < 1.15
 
 
 def test_estimator_agrees_with_a_loop_over_values() -> None:
@@ -129,11 +129,9 @@ def test_a_constant_row_has_no_spread() -> None:
     assert float(spread) == 0.0
 
 
-def test_a_row_of_which_most_is_one_value_still_has_a_spread() -> None:
-    values = np.concatenate([np.full(600, 50.0), np.linspace(20, 80, 400)])
-    location, spread = estimate(values)
-    assert location == pytest.approx(50, abs=1)
-    assert 0 < spread < 20
+def test_a_brain_of_which_most_is_one_value_is_refused() -> None:
+    with pytest.raises(ScanError, match="one single value"):
+        fit_normalisation(np.concatenate([np.full(600, 50.0), np.linspace(20, 80, 400)]))
 
 
 def test_a_constant_brain_is_refused() -> None:
