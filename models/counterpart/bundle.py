@@ -12,11 +12,13 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from counterpart.denoiser import Denoiser, DenoiserConfig
@@ -39,12 +41,16 @@ class Threshold:
     """The healthy threshold of one contrast.
 
     Args:
-        value: Of the anomaly map.
+        value: Of the anomaly map; positive.
         source: In words: how it was found, on how many scans.
     """
 
     value: float
     source: str
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.value) and self.value > 0):
+            raise ModelError(f"a healthy threshold must be positive, got {self.value}.")
 
 
 @dataclass(frozen=True)
@@ -137,28 +143,53 @@ def load_model(source: Path | str = DEFAULT_MODEL, *, device: str = "cpu") -> Mo
         folder = package_data("pretrained") / str(source)
     if not (folder / MANIFEST).is_file():
         raise ModelError(f"{source}: no model bundle (a folder with {MANIFEST}) of this name.")
-    manifest = read_json(folder / MANIFEST)
-    for name, digest in manifest["sha256"].items():
-        path = folder / name
-        if not path.is_file() or file_sha256(path) != digest:
-            raise ModelError(f"{path}: missing or changed since the model was written.")
-    settings = ModelSettings.from_json(read_json(folder / SETTINGS))
+    digests = _checked_digests(folder)
+    settings = _read_settings(folder / SETTINGS)
     metadata = read_json(folder / METADATA)
-    denoiser = Denoiser(settings.network)
-    weights = {key: value.float() for key, value in load_file(folder / WEIGHTS).items()}
+    if "version" not in metadata:
+        raise ModelError(f"{folder / METADATA}: the key 'version' is missing.")
+    denoiser = _read_denoiser(folder, settings.network)
     try:
+        denoiser.to(torch.device(device)).to(memory_format=torch.channels_last)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"the device {device!r} cannot be used: {error}") from error
+    return Model(
+        folder.resolve().name, str(metadata["version"]), digests[WEIGHTS], settings, denoiser
+    )
+
+
+def _checked_digests(folder: Path) -> dict[str, str]:
+    digests = read_json(folder / MANIFEST).get("sha256")
+    if not isinstance(digests, dict):
+        raise ModelError(f"{folder / MANIFEST}: the key 'sha256' is missing.")
+    for name in sorted({WEIGHTS, METADATA, SETTINGS} | set(digests)):
+        path = folder / name
+        if name not in digests:
+            raise ModelError(f"{folder / MANIFEST}: has no sha256 of {name}.")
+        if not path.is_file() or file_sha256(path) != digests[name]:
+            raise ModelError(f"{path}: missing or changed since the model was written.")
+    return digests
+
+
+def _read_settings(path: Path) -> ModelSettings:
+    try:
+        return ModelSettings.from_json(read_json(path))
+    except KeyError as error:
+        raise ModelError(f"{path}: the key {error} is missing.") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ModelError(f"{path}: a value has the wrong kind ({error}).") from error
+
+
+def _read_denoiser(folder: Path, network: DenoiserConfig) -> Denoiser:
+    denoiser = Denoiser(network)
+    try:
+        weights = {key: value.float() for key, value in load_file(folder / WEIGHTS).items()}
         denoiser.load_state_dict(weights, strict=True)
+    except SafetensorError as error:
+        raise ModelError(f"{folder / WEIGHTS}: not readable weights ({error}).") from error
     except RuntimeError as error:
         raise ModelError(f"{folder}: the weights do not fit the network ({error}).") from error
-    denoiser.eval().requires_grad_(False)
-    denoiser.to(torch.device(device)).to(memory_format=torch.channels_last)
-    return Model(
-        folder.resolve().name,
-        str(metadata["version"]),
-        manifest["sha256"][WEIGHTS],
-        settings,
-        denoiser,
-    )
+    return denoiser.eval().requires_grad_(False)
 
 
 def write_bundle(

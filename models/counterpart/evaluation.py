@@ -63,6 +63,8 @@ class PatientFigures:
 
 def find_patients(folder: Path) -> list[tuple[Path, Path]]:
     """Scans of a folder with their lesion masks (``NAME_mask`` or ``NAME_lesion``)."""
+    if not folder.is_dir():
+        raise CounterpartError(f"{folder}: no such folder.")
     pairs = []
     for path in sorted(folder.iterdir()):
         name = scan_name(path)

@@ -120,4 +120,5 @@ def tissue_texture(
     healthy = brain & (gate < 0.05)
     noise = ndimage.gaussian_filter(generator.standard_normal(residual.shape), (0.5, 0.5, 0.0))
     spread = 1.4826 * float(np.median(np.abs(detail[healthy]))) if healthy.any() else 0.0
-    return (noise * (spread / noise.std())).astype(np.float32)
+    texture: Array = (noise * (spread / noise.std())).astype(np.float32)
+    return texture

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from counterpart.average_precision import average_precision
 from counterpart.bundle import Threshold
 from counterpart.cohort import Cohort
 from counterpart.denoiser import Denoiser
+from counterpart.errors import ModelError
 from counterpart.findings import MIN_VOLUME_ML, find_findings
 from counterpart.generate import from_slices
 from counterpart.reconstruction import (
@@ -134,12 +136,18 @@ def healthy_anomalies(
 def healthy_threshold(maps: Sequence[NDArray[np.float32]]) -> float:
     """The smallest threshold that leaves healthy heads nearly unflagged.
 
-    On average at most one finding of 0.1 ml or more and at most 1 ml in all per head.
+    On average at most one finding of 0.1 ml or more and at most 1 ml in all per head; four
+    digits, rounded up.
 
     Args:
         maps: Anomaly maps of healthy heads on the canvas.
+
+    Raises:
+        ModelError: The maps are 0 everywhere.
     """
     low, high = 0.0, max(float(np.abs(values).max()) for values in maps) * 1.001
+    if high == 0:
+        raise ModelError("the anomaly maps of all healthy heads are 0: there is no threshold.")
     for _ in range(18):
         middle = 0.5 * (low + high)
         findings, flagged = flagged_in_health(maps, middle)
@@ -147,7 +155,8 @@ def healthy_threshold(maps: Sequence[NDArray[np.float32]]) -> float:
             high = middle
         else:
             low = middle
-    return float(f"{high:.4g}")
+    digits = 3 - math.floor(math.log10(high))
+    return round(math.ceil(high * 10.0**digits) / 10.0**digits, digits)
 
 
 def flagged_in_health(maps: Sequence[NDArray[np.float32]], threshold: float) -> tuple[float, float]:
@@ -196,6 +205,7 @@ def _level_sets(levels: Sequence[int]) -> list[tuple[int, ...]]:
         (250, 400, 600),
         (120, 400, 600),
     ]
+    triples = [triple for triple in triples if set(triple) <= set(levels)]
     return [*((level,) for level in levels), *pairs, *triples]
 
 

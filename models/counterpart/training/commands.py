@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ def train(
     resume: bool,
 ) -> int:
     """Train the denoiser and say where its checkpoint lies."""
+    # Lightning announces accelerators that are not there, and products.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     last = train_denoiser(
         cohort,
         run,

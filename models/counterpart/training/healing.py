@@ -52,7 +52,7 @@ class HealingConfig:
     lowest_step: int = 20
     highest_step: int = 800
     pattern_weight: float = 3.0
-    departure_weight: float = 0.2
+    departure_weight: float = 1.0
     validate_every: int = 1000
     checkpoint_every: int = 250
     seed: int = 1

@@ -37,6 +37,20 @@ class SampleNumbers(Dataset[int]):
         return index % self.batch_size
 
 
+class SampleLoader(DataLoader[int]):
+    """A loader that can resume anywhere, for its batches are the same at every step.
+
+    What makes steps differ is drawn from the step's number, in `training.examples`.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing needs to be remembered."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing needs to be restored."""
+
+
 def train_denoiser(
     cohort_folder: Path,
     run: Path,
@@ -76,9 +90,11 @@ def train_denoiser(
         "examples": asdict(examples),
     }
     (run / "settings.json").write_text(json.dumps(settings, indent=1) + "\n")
-    lightning.seed_everything(healing.seed, verbose=False)
-    module = HealingModule(network, healing, examples, cohort)
-    trainer = _trainer(run, healing, device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(healing.seed)  # the initial weights; all else has its own generators
+        module = HealingModule(network, healing, examples, cohort)
+    start = _step_of(last) if last.exists() else 0
+    trainer = _trainer(run, healing, device, start)
     trainer.fit(
         module,
         _loader(healing.steps, healing.batch_size),
@@ -106,7 +122,11 @@ def load_averaged_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
     return {key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)}
 
 
-def _trainer(run: Path, healing: HealingConfig, device: str) -> lightning.Trainer:
+def _step_of(checkpoint: Path) -> int:
+    return int(torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"])
+
+
+def _trainer(run: Path, healing: HealingConfig, device: str, start: int) -> lightning.Trainer:
     checkpoints = ModelCheckpoint(
         dirpath=run / "checkpoints",
         filename="step-{step}",
@@ -121,7 +141,7 @@ def _trainer(run: Path, healing: HealingConfig, device: str) -> lightning.Traine
         devices=1,
         precision="bf16-mixed",
         gradient_clip_val=1.0,
-        logger=CSVLogger(run, name="", version="figures"),
+        logger=CSVLogger(run, name="figures", version=f"from-step-{start}"),
         callbacks=[
             EMAWeightAveraging(decay=healing.ema_decay),
             checkpoints,
@@ -130,11 +150,11 @@ def _trainer(run: Path, healing: HealingConfig, device: str) -> lightning.Traine
         val_check_interval=healing.validate_every,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
-        log_every_n_steps=25,
+        log_every_n_steps=min(25, healing.steps),
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
 
 
-def _loader(steps: int, batch_size: int) -> DataLoader[int]:
-    return DataLoader(SampleNumbers(steps, batch_size), batch_size=batch_size, shuffle=False)
+def _loader(steps: int, batch_size: int) -> SampleLoader:
+    return SampleLoader(SampleNumbers(steps, batch_size), batch_size=batch_size, shuffle=False)

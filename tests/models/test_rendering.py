@@ -1,0 +1,195 @@
+"""Rendered contrasts: which tissue is brightest, and how far a rendering strays from its means."""
+
+from dataclasses import fields, replace
+
+import pytest
+import torch
+
+from counterpart.rendering import (
+    CONTRASTS,
+    DRAWS,
+    Renderings,
+    bias_field,
+    brighter_probability,
+    draw_renderings,
+    render,
+)
+
+USUAL_T1 = torch.tensor([-2.2, -0.5, 1.0, 0.2])
+
+
+def some_renderings(contrast: str, count: int = 64, seed: int = 0) -> Renderings:
+    uniform = torch.rand((count, DRAWS), generator=torch.Generator().manual_seed(seed))
+    return draw_renderings(uniform, torch.full((count,), CONTRASTS.index(contrast)))
+
+
+def some_points(batch: int, count: int = 300, seed: int = 1) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return 160 * torch.rand((batch, count, 3), generator=generator) - 80
+
+
+def some_tissue(batch: int, count: int = 300) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(2)
+    fractions = torch.rand((batch, 4, count), generator=generator) ** 3
+    return fractions / fractions.sum(dim=1, keepdim=True)
+
+
+def pure_means(renderings: Renderings, inward: float = 60.0) -> torch.Tensor:
+    """(B, 4) mean value of pure fluid, grey, white and deep grey matter."""
+    batch = len(renderings.gamma)
+    points = some_points(batch)
+    means = []
+    for tissue in range(4):
+        fractions = torch.zeros(batch, 4, points.shape[1])
+        fractions[:, tissue] = 1.0
+        t1 = torch.full(points.shape[:2], float(USUAL_T1[tissue]))
+        value = render(renderings, points, t1, fractions, torch.full_like(t1, inward))
+        means.append(value.mean(dim=1))
+    return torch.stack(means, dim=1)
+
+
+def test_on_t2_fluid_is_brightest_then_grey_then_white() -> None:
+    fluid, grey, white, deep = pure_means(some_renderings("T2")).unbind(dim=1)
+    assert bool((fluid > 1.05 * grey).all())
+    assert bool((grey > white).all())
+    assert bool((deep < grey + 0.1).all())
+
+
+def test_on_flair_fluid_is_darkest_and_grey_not_below_white() -> None:
+    fluid, grey, white, deep = pure_means(some_renderings("FLAIR")).unbind(dim=1)
+    assert bool((fluid < 0.75 * torch.stack((grey, white, deep)).amin(dim=0)).all())
+    assert bool((grey > white - 0.05).all())
+
+
+def test_on_t1_white_is_brightest_and_fluid_darkest() -> None:
+    fluid, grey, white, deep = pure_means(some_renderings("T1")).unbind(dim=1)
+    assert bool(((fluid < grey) & (grey < deep) & (deep < white)).all())
+
+
+def test_random_contrasts_take_every_order() -> None:
+    order = pure_means(some_renderings("random", 400))[:, :3].argsort(dim=1)
+    assert len({tuple(row) for row in order.tolist()}) == 6
+
+
+def test_t1_is_a_rising_function_of_the_real_t1_alone() -> None:
+    renderings = some_renderings("T1", 8)
+    t1 = torch.linspace(-3.5, 6, 300).expand(8, 300)
+    first = render(renderings, some_points(8), t1, some_tissue(8), t1.abs())
+    second = render(renderings, some_points(8, seed=9), t1, some_tissue(8).flip(1), 3 * t1.abs())
+    assert torch.equal(first, second)
+    assert bool((first.diff(dim=1) > 0).all())
+    expected = ((t1 + 4) / 6) ** renderings.gamma[:, None]
+    assert torch.allclose(first, expected, atol=1e-5)
+
+
+def test_without_variation_a_mixture_is_the_weighted_mean_of_its_tissues() -> None:
+    renderings = some_renderings("FLAIR", 4)
+    zero = torch.zeros(4)
+    renderings = replace(renderings, variation=zero, detail=zero, caps=zero, plexus=zero)
+    tissue = some_tissue(4)
+    found = render(renderings, some_points(4), torch.zeros(4, 300), tissue, torch.zeros(4, 300))
+    for row in range(4):
+        for at in (0, 17, 299):
+            expected = sum(
+                float(renderings.means[row, kind] * tissue[row, kind, at]) for kind in range(4)
+            )
+            assert float(found[row, at]) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("contrast", ["T2", "FLAIR", "random"])
+def test_a_tissue_varies_by_its_drawn_share(contrast: str) -> None:
+    zero = torch.zeros(64)
+    renderings = replace(
+        some_renderings(contrast), detail=zero, caps=zero, plexus=zero, variation=zero + 0.04
+    )
+    white = torch.zeros(64, 4, 300)
+    white[:, 2] = 1.0
+    value = render(renderings, some_points(64), zero[:, None].expand(64, 300), white, zero[:, None])
+    relative = value / renderings.means[:, 2:3]
+    assert float(relative.mean()) == pytest.approx(1.0, abs=0.01)
+    assert float(relative.std()) == pytest.approx(0.04, abs=0.008)
+
+
+def test_detail_of_the_t1_is_added_around_what_its_tissue_explains() -> None:
+    renderings = some_renderings("T2", 16)
+    renderings = replace(renderings, detail=torch.full((16,), 0.1))
+    tissue, points = some_tissue(16), some_points(16)
+    explained = torch.einsum("k,bkp->bp", USUAL_T1, tissue)
+    inward = torch.full((16, 300), 20.0)
+    flat = render(replace(renderings, detail=torch.zeros(16)), points, explained, tissue, inward)
+    same = render(renderings, points, explained, tissue, inward)
+    more = render(renderings, points, explained + 1.0, tissue, inward)
+    assert torch.allclose(same, flat, atol=1e-5)
+    gap = (renderings.means[:, 2] - renderings.means[:, 1]).abs()
+    gain = 0.1 * (0.25 * gap).clamp(min=0.03)
+    assert torch.allclose(more - same, gain[:, None].expand_as(more), atol=1e-5)
+
+
+def test_caps_brighten_white_matter_near_ventricles_on_flair_alone() -> None:
+    zero = torch.zeros(64)
+    renderings = replace(some_renderings("FLAIR"), variation=zero, detail=zero)
+    near, far = (pure_means(renderings, inward) for inward in (0.0, 60.0))
+    expected = renderings.means[:, 2] * renderings.caps
+    assert torch.allclose((near - far)[:, 2], expected, atol=1e-5)
+    assert float(renderings.caps.max()) > 0.1
+    assert torch.allclose(near[:, (0, 1, 3)], far[:, (0, 1, 3)])
+    for contrast in ("T2", "random"):
+        assert not some_renderings(contrast).caps.any()
+        assert not some_renderings(contrast).plexus.any()
+
+
+def test_choroid_plexus_is_bright_in_fluid_alone() -> None:
+    zero = torch.zeros(64)
+    bright = replace(some_renderings("FLAIR"), variation=zero, detail=zero, plexus=zero + 0.8)
+    without = replace(bright, plexus=zero)
+    gained = pure_means(bright) - pure_means(without)
+    assert bool((gained[:, 0] > 0).all())
+    assert not gained[:, 1:].any()
+
+
+def test_bias_lies_around_one_and_is_smooth() -> None:
+    renderings = some_renderings("T2")
+    points = some_points(64)
+    field = bias_field(renderings, points)
+    assert float(field.log().mean()) == pytest.approx(0.0, abs=0.02)
+    assert 0.6 < float(field.min()) and float(field.max()) < 1.6
+    assert float(field.std()) > 0.02
+    step = torch.tensor([1.2, -1.2, 1.0])
+    assert float((bias_field(renderings, points + step) / field - 1).abs().max()) < 0.02
+
+
+def test_without_strength_there_is_no_bias() -> None:
+    renderings = replace(some_renderings("T1"), bias=torch.zeros(64))
+    assert torch.equal(bias_field(renderings, some_points(64)), torch.ones(64, 300))
+
+
+def test_drawn_quantities_stay_in_their_ranges() -> None:
+    for contrast in CONTRASTS:
+        drawn = some_renderings(contrast, 2000)
+        assert 0 <= float(drawn.blur.min()) and float(drawn.blur.max()) <= 0.75
+        assert 0.0199 <= float(drawn.noise.min()) and float(drawn.noise.max()) <= 0.18
+        assert 0 <= float(drawn.bias.min()) and float(drawn.bias.max()) <= 0.12
+        assert drawn.gamma.log().abs().max() <= 0.3
+        assert 0 <= float(drawn.variation.min()) and float(drawn.variation.max()) <= 0.07
+        assert bool((drawn.means[:, 2] > 0).all())
+
+
+def test_a_rendering_does_not_know_of_the_others_in_its_batch() -> None:
+    uniform = torch.rand((4, DRAWS), generator=torch.Generator().manual_seed(3))
+    contrast = torch.tensor([0, 1, 2, 3])
+    together = draw_renderings(uniform, contrast)
+    points, tissue, t1 = some_points(4), some_tissue(4), torch.randn(4, 300)
+    values = render(together, points, t1, tissue, t1.abs())
+    for row in range(4):
+        one = slice(row, row + 1)
+        alone = draw_renderings(uniform[one], contrast[one])
+        for field in fields(alone):
+            value = getattr(alone, field.name)[0]
+            assert torch.equal(getattr(together, field.name)[row], value), field.name
+        value = render(alone, points[one], t1[one], tissue[one], t1[one].abs())
+        assert torch.allclose(value[0], values[row], atol=1e-5)
+
+
+def test_disease_is_mostly_bright_on_t2_and_flair_and_dark_on_t1() -> None:
+    share = dict(zip(CONTRASTS, brighter_probability(torch.arange(4)).tolist(), strict=True))
+    assert min(share["T2"], share["FLAIR"]) > 0.5 > share["T1"]

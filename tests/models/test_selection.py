@@ -1,0 +1,172 @@
+"""Settings and thresholds: closed forms on made-up maps, and a network that is right once."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from counterpart.denoiser import Prediction, signal_levels
+from counterpart.errors import ModelError
+from counterpart.findings import MIN_VOLUME_ML
+from counterpart.reconstruction import ReconstructionConfig
+from counterpart.residual import AnomalyConfig
+from counterpart.selection import (
+    CANDIDATE_LEVELS,
+    CANDIDATE_POWERS,
+    choose_settings,
+    flagged_in_health,
+    healthy_anomalies,
+    healthy_threshold,
+)
+from counterpart.template import CANVAS
+from counterpart.training.examples import Examples
+
+Array = NDArray[np.float32]
+VOXEL_ML = 0.008
+
+
+def map_with(*components: tuple[float, int]) -> Array:
+    """A map with one component per (value, voxels), far apart."""
+    values = np.zeros(CANVAS.shape, np.float32)
+    for number, (value, voxels) in enumerate(components):
+        block = np.zeros(512, np.float32)
+        block[:voxels] = value
+        at = 4 + 10 * number
+        values[at : at + 8, 40:48, 40:48] = block.reshape(8, 8, 8)
+    return values
+
+
+def assert_smallest(maps: list[Array], threshold: float) -> None:
+    findings, flagged = flagged_in_health(maps, threshold)
+    assert findings <= 1
+    assert flagged <= 1
+    findings, flagged = flagged_in_health(maps, threshold * 0.998)
+    assert findings > 1 or flagged > 1
+
+
+def test_flagged_in_health_counts_components_and_ml() -> None:
+    maps = [map_with((0.5, 30), (-0.7, 40), (0.9, 12)), map_with((0.6, 20))]
+    findings, flagged = flagged_in_health(maps, 0.55)
+    assert findings == 1.0
+    assert flagged == pytest.approx((40 + 20) * VOXEL_ML / 2)
+    findings, flagged = flagged_in_health(maps, 0.45)
+    assert findings == 1.5
+    assert flagged == pytest.approx((30 + 40 + 20) * VOXEL_ML / 2)
+
+
+def test_components_below_the_smallest_finding_do_not_count() -> None:
+    assert 12 * VOXEL_ML < MIN_VOLUME_ML < 13 * VOXEL_ML
+    assert flagged_in_health([map_with((0.9, 12))], 0.5) == (0.0, 0.0)
+    assert flagged_in_health([map_with((0.9, 13))], 0.5)[0] == 1.0
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.2469, 3.7e-4, 123.45])
+def test_one_finding_per_head_may_stay(scale: float) -> None:
+    maps = [map_with((0.3 * scale, 27), (0.5 * scale, 27), (-0.7 * scale, 27))]
+    threshold = healthy_threshold(maps)
+    assert threshold == pytest.approx(0.5 * scale, rel=2e-3)
+    assert_smallest(maps, threshold)
+
+
+def test_findings_are_averaged_over_the_heads() -> None:
+    maps = [map_with((0.3, 27), (0.5, 27), (-0.7, 27)), map_with()]
+    threshold = healthy_threshold(maps)
+    assert threshold == pytest.approx(0.3, rel=2e-3)
+    assert_smallest(maps, threshold)
+
+
+def test_one_large_finding_is_too_much() -> None:
+    maps = [map_with((0.4, 126))]
+    threshold = healthy_threshold(maps)
+    assert threshold == pytest.approx(0.4, rel=2e-3)
+    assert_smallest(maps, threshold)
+    assert healthy_threshold([map_with((0.4, 124))]) < 0.01
+
+
+def test_the_threshold_is_short_and_never_rounded_down() -> None:
+    maps = [map_with((0.123_44, 200))]
+    threshold = healthy_threshold(maps)
+    assert threshold == pytest.approx(0.1235)
+    assert flagged_in_health(maps, threshold) == (0.0, 0.0)
+
+
+def test_maps_without_any_anomaly_give_no_threshold() -> None:
+    with pytest.raises(ModelError, match="anomaly maps"):
+        healthy_threshold([map_with(), map_with()])
+
+
+class RightOnce(nn.Module):
+    """Answers the healthy slice at one noise level and what it was shown at all others.
+
+    It always errs a little. The departure channel points to the pattern at another level.
+    """
+
+    def __init__(self, head: Examples, clean_level: int, departure_level: int) -> None:
+        super().__init__()
+        self.register_buffer("signal", signal_levels())
+        self.head = head
+        self.clean_level, self.departure_level = clean_level, departure_level
+
+    def forward(self, noisy: torch.Tensor, brain: torch.Tensor, step: torch.Tensor) -> Prediction:
+        healthy, shown = self.head.clean[:1], self.head.shown[:1]
+        right = (step == self.clean_level)[:, None, None, None]
+        error = 0.2 * torch.randn(noisy.shape[1:], generator=torch.Generator().manual_seed(5))
+        clean = (torch.where(right, healthy, shown) + error) * brain
+        seen = (step == self.departure_level)[:, None, None, None]
+        logit = torch.where(seen, 8.0 * self.head.departure[:1] - 4.0, torch.zeros_like(noisy))
+        return Prediction(clean, logit)
+
+
+@pytest.fixture
+def a_patterned_head() -> Examples:
+    generator = torch.Generator().manual_seed(0)
+    clean = torch.randn((1, 1, 24, 32), generator=generator).expand(3, -1, -1, -1)
+    brain = torch.zeros_like(clean).contiguous()
+    brain[:, :, 2:22, 2:30] = 1.0
+    departure = torch.zeros_like(brain)
+    departure[:, :, 8:14, 10:18] = 1.0
+    shown = (clean + 2.0 * departure) * brain
+    return Examples(shown, clean * brain, brain, departure, torch.zeros(0), torch.zeros(0))
+
+
+@pytest.mark.parametrize(("clean_level", "departure_level"), [(400, 120), (60, 750)])
+def test_the_levels_that_find_the_patterns_are_chosen(
+    a_patterned_head: Examples, clean_level: int, departure_level: int
+) -> None:
+    denoiser = RightOnce(a_patterned_head, clean_level, departure_level)
+    config, anomaly, table = choose_settings(denoiser, [a_patterned_head])  # type: ignore[arg-type]
+    assert config.levels == tuple(sorted((clean_level, departure_level)))
+    by_level = dict(zip(config.levels, zip(config.weights, config.departure_weights), strict=True))
+    assert by_level[clean_level] == (1.0, 0.0)
+    assert by_level[departure_level] == (0.0, 1.0)
+    assert (anomaly.residual_power, anomaly.departure_power) in CANDIDATE_POWERS
+    assert max(row.ap for row in table) == table[-len(CANDIDATE_POWERS)].ap > 0.9
+
+
+def test_the_table_holds_every_level_alone(a_patterned_head: Examples) -> None:
+    denoiser = RightOnce(a_patterned_head, 250, 250)
+    _, _, table = choose_settings(denoiser, [a_patterned_head])  # type: ignore[arg-type]
+    alone = {row.levels[0] for row in table if len(row.levels) == 1}
+    assert alone == set(CANDIDATE_LEVELS)
+    wrong = [row.ap for row in table if row.levels == (500,) and row.powers == (1.0, 0.0)]
+    prevalence = 48 / (20 * 28)
+    assert wrong == pytest.approx([prevalence], abs=0.05)
+
+
+def test_maps_of_heads_are_residual_times_departure(a_patterned_head: Examples) -> None:
+    denoiser = RightOnce(a_patterned_head, 250, 250)
+    config = ReconstructionConfig((250,), (1.0,), (1.0,))
+    told: list[str] = []
+    (values,) = healthy_anomalies(
+        denoiser,  # type: ignore[arg-type]
+        [a_patterned_head],
+        config,
+        AnomalyConfig(),
+        progress=told.append,
+    )
+    assert values.shape == (24, 32, 3)
+    certain = 1 / (1 + np.exp(-4.0))
+    np.testing.assert_allclose(values[9:13, 11:17], 2.0 * certain, atol=0.2)
+    assert np.abs(values[:7]).max() < 0.5 * (1 - certain)
+    assert told == ["healthy head 1 of 1"]
