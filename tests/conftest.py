@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from scipy import ndimage
-
 from counterpart.cohort import Cohort, PreparedSubject, Subject, read_cohort, write_cohort
 from counterpart.template import CANVAS
+from numpy.typing import NDArray
+from scipy import ndimage
 
 ROOT = Path(__file__).resolve().parents[1]
 TISSUE_T1 = (-2.2, -0.5, 1.0, 0.2)
@@ -68,7 +67,7 @@ def _prepared_subject(number: int, part: str) -> PreparedSubject:
 
 
 def _tissue(rng: np.random.Generator) -> NDArray[np.float64]:
-    """(4, I, J, K) softly bounded nested ellipsoids: fluid around grey around white around fluid."""
+    """(4, I, J, K) nested soft ellipsoids: fluid, grey, white, and fluid in the middle."""
     size = np.array([66.0, 82.0, 58.0]) * rng.uniform(0.95, 1.05, 3)
     head, grey, white = (_ellipsoid(size * share) for share in (1.0, 0.96, 0.78))
     ventricles = _ellipsoid((14, 24, 12))

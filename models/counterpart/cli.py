@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run(options)
         return status
-    except CounterpartError as error:
+    except (CounterpartError, OSError) as error:
         print(f"counterpart: {error}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from counterpart.bundle import Model, load_model
@@ -51,7 +52,8 @@ def generate_scans(
                 console.print(_one_line(result, out), soft_wrap=True, highlight=False)
             except (CounterpartError, OSError) as error:
                 failures.append((str(path), str(error)))
-                console.print(f"[red]failed[/red] {path}", soft_wrap=True, highlight=False)
+                line = f"[red]failed[/red] {escape(str(path))}"
+                console.print(line, soft_wrap=True, highlight=False)
         progress.update(task, completed=len(scans), description="Done")
     _summary(console, len(scans), failures)
     return 1 if failures else 0
@@ -72,7 +74,7 @@ def run_demo(out: Path, *, model: str, device: str) -> int:
     )
     if status == 0:
         report = (out / scan_name(Path(DEMO_SCAN)) / "report.png").resolve()
-        console.print(f"Open [bold]{report}[/bold]", soft_wrap=True, highlight=False)
+        console.print(f"Open [bold]{escape(str(report))}[/bold]", soft_wrap=True, highlight=False)
     return status
 
 
@@ -90,9 +92,11 @@ def prepare(folder: Path, out: Path) -> int:
             progress.update(task, completed=done, total=total, description=name)
 
         digest, count, refusals = prepare_cohort(folder, out, progress=tell)
-    console.print(f"{count} subjects in {out}, content hash {digest[:12]}", soft_wrap=True)
+    text = f"{count} subjects in {out}, content hash {digest[:12]}"
+    console.print(text, soft_wrap=True, markup=False)
     for refusal in refusals:
-        console.print(f"[yellow]left out[/yellow] {refusal.name}: {refusal.reason}", soft_wrap=True)
+        text = escape(f"{refusal.name}: {refusal.reason}")
+        console.print(f"[yellow]left out[/yellow] {text}", soft_wrap=True)
     return 1 if refusals else 0
 
 
@@ -112,11 +116,14 @@ def evaluate_patients(
         rows = evaluate(pairs, loaded, out, seed=seed, progress=tell)
     if not rows:
         raise CounterpartError("no scan could be evaluated.")
-    console.print(figures_table(rows, loaded), soft_wrap=True, highlight=False)
+    console.print(figures_table(rows, loaded), soft_wrap=True, highlight=False, markup=False)
     return 0 if len(rows) == len(pairs) else 1
 
 
 def _pairs_of(scans: Sequence[Path]) -> list[tuple[Path, Path]]:
+    gone = [scan for scan in scans if not scan.is_file()]
+    if gone:
+        raise CounterpartError(f"{gone[0]}: no such file.")
     known = {
         scan: mask for folder in {s.parent for s in scans} for scan, mask in find_patients(folder)
     }
@@ -168,19 +175,20 @@ def _one_line(result: Result, out: Path) -> str:
     count = len(result.findings)
     volume = sum(finding.volume_ml for finding in result.findings)
     what = "no finding" if not count else f"{count} finding{'s' * (count > 1)}, {volume:.1f} ml"
-    return f"[green]done[/green] {result.scan.name}: {what} → {out / result.scan.name}"
+    name, folder = escape(result.scan.name), escape(str(out / result.scan.name))
+    return f"[green]done[/green] {name}: {what} → {folder}"
 
 
 def _summary(console: Console, total: int, failures: list[tuple[str, str]]) -> None:
     console.print(f"{total - len(failures)} of {total} done. {DISCLAIMER}.", highlight=False)
     for path, reason in failures:
         text = reason if reason.startswith(path) else f"{path}: {reason}"
-        console.print(f"[red]failed[/red] {text}", soft_wrap=True, highlight=False)
+        console.print(f"[red]failed[/red] {escape(text)}", soft_wrap=True, highlight=False)
 
 
 def _progress(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
         TimeElapsedColumn(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from rich.console import Console
 
 from counterpart import __version__
-from counterpart.bundle import ModelSettings, write_bundle
+from counterpart.bundle import ModelSettings, read_json, write_bundle
 from counterpart.cohort import Cohort, read_cohort
 from counterpart.denoiser import Denoiser, DenoiserConfig, parameter_count
 from counterpart.errors import ModelError
@@ -34,10 +33,10 @@ def export_run(
     """Choose settings on the cohort's part *validate* and write the bundle.
 
     Raises:
-        ModelError: The run was trained on another cohort.
+        ModelError: The run cannot be read, or was trained on another cohort.
     """
     console = Console()
-    settings = json.loads((run / "settings.json").read_text())
+    settings = read_json(run / "settings.json")
     cohort = read_cohort(cohort_folder)
     if settings["cohort"] != cohort.content_hash:
         raise ModelError(f"{run}: was trained on another cohort than {cohort_folder}.")

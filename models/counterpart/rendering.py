@@ -19,8 +19,8 @@ DRAWS = 40
 # Low and high of the tissue means relative to white matter: fluid, grey, white, deep grey.
 _MEANS = {
     "T1": ((0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 1.0, 0.0)),
-    "T2": ((1.8, 1.15, 1.0, 0.8), (3.6, 1.65, 1.0, 1.3)),
-    "FLAIR": ((0.10, 1.03, 1.0, 0.95), (0.50, 1.35, 1.0, 1.25)),
+    "T2": ((1.8, 1.20, 1.0, 0.8), (3.0, 1.70, 1.0, 1.3)),
+    "FLAIR": ((0.30, 1.12, 1.0, 1.00), (0.70, 1.42, 1.0, 1.28)),
     "random": ((0.0, 0.2, 0.4, 0.2), (2.0, 1.8, 1.4, 1.8)),
 }
 _BRIGHTER = {"T1": 0.3, "T2": 0.85, "FLAIR": 0.85, "random": 0.5}
@@ -78,7 +78,7 @@ def draw_renderings(uniform: torch.Tensor, contrast: torch.Tensor) -> Renderings
         means=low + torch.stack(u[0:4], dim=1) * (high - low),
         gamma=torch.exp(0.6 * (u[4] - 0.5)),
         detail=0.25 * (u[5] - 0.3),
-        variation=rendered * (0.004 + 0.02 * u[6]),
+        variation=rendered * (0.012 + 0.03 * u[6]),
         caps=flair * 0.35 * u[7] ** 2,
         plexus=flair * 0.8 * u[8] ** 2,
         bias=0.05 * u[9],

@@ -176,9 +176,7 @@ def test_an_expression_is_refused(a_bundle: Path, name: str, value: object) -> N
 
 
 def test_a_target_is_refused_however_deep(a_bundle: Path) -> None:
-    rewrite(
-        a_bundle / SETTINGS, lambda values: values["network"].update(_target_="subprocess.run")
-    )
+    rewrite(a_bundle / SETTINGS, lambda values: values["network"].update(_target_="subprocess.run"))
     with pytest.raises(ModelError, match="'_target_' is refused"):
         load_model(a_bundle)
 

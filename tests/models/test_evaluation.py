@@ -137,9 +137,7 @@ def test_baselines_are_intensity_its_inverse_and_its_distance_each_at_three_widt
     np.testing.assert_allclose(scores["inverted"][inside], -scaled)
     np.testing.assert_allclose(scores["robust |z|"][inside], np.abs(scaled))
     np.testing.assert_array_equal(np.argsort(scaled), np.argsort(scan.values[inside]))
-    np.testing.assert_allclose(
-        scores["inverted, 3 mm"], -scores["intensity, 3 mm"], atol=1e-6
-    )
+    np.testing.assert_allclose(scores["inverted, 3 mm"], -scores["intensity, 3 mm"], atol=1e-6)
 
 
 @pytest.mark.parametrize("width_mm", [1.5, 3.0])

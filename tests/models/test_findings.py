@@ -4,11 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
-
 from counterpart.findings import find_findings
 from counterpart.grid import Grid
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 SHAPE = (40, 36, 30)
 
@@ -137,9 +136,7 @@ def test_the_centre_is_nearest_in_mm_and_not_in_voxels() -> None:
 @pytest.mark.parametrize(
     ("index", "side"), [((5, 18, 15), "left"), ((34, 18, 15), "right"), ((20, 18, 15), "midline")]
 )
-def test_sides_are_the_patients_in_template_pose(
-    index: tuple[int, int, int], side: str
-) -> None:
+def test_sides_are_the_patients_in_template_pose(index: tuple[int, int, int], side: str) -> None:
     anomaly = np.zeros(SHAPE, np.float32)
     anomaly[index] = 1.0
     middle = (GRID.affine @ np.array([19.5, 18, 15, 1.0]))[:3]

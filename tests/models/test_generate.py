@@ -177,7 +177,9 @@ def test_the_lesion_is_found_where_it_lies(a_result: Result, a_lesion: Mask) -> 
     overlap = 2 * (a_lesion & (a_result.mask > 0)).sum() / (a_lesion.sum() + a_result.mask.sum())
     assert overlap > 0.5
     centre = a_result.scan.grid.world(np.argwhere(a_lesion)).mean(axis=0)
-    across = (a_result.template_from_world[:3, :3] @ centre + a_result.template_from_world[:3, 3])[0]
+    across = (a_result.template_from_world[:3, :3] @ centre + a_result.template_from_world[:3, 3])[
+        0
+    ]
     assert abs(across) > 8
     assert largest.side == ("right" if across > 0 else "left")
 
@@ -201,9 +203,7 @@ def test_the_counterpart_blends_scan_and_answer_by_the_gate(
     answer = repaint(a_posed_scan, a_model, 3)
     maps = compare(a_posed_scan, answer, a_model, THRESHOLD, 3)
     gate = healing_gate(maps.anomaly, THRESHOLD, thick=False)
-    texture = tissue_texture(
-        maps.residual, gate, a_posed_scan.inside, np.random.default_rng(3)
-    )
+    texture = tissue_texture(maps.residual, gate, a_posed_scan.inside, np.random.default_rng(3))
     scaled = a_posed_scan.scaled
     expected = (1 - gate) * scaled + gate * (from_slices(answer.clean) + texture)
     inside = a_posed_scan.inside
@@ -272,6 +272,16 @@ def test_a_stripped_scan_needs_no_mask(
     assert ((result.brain > 0) == a_brain).mean() > 0.999
     assert correlation(result.anomaly, a_result.anomaly) > 0.99
     assert_relations_hold(result)
+
+
+def test_what_lies_outside_the_mask_does_not_matter(
+    a_posed_scan: PosedScan, a_scan: Scan, a_brain: Mask
+) -> None:
+    other = replace(a_scan, values=np.where(a_brain, a_scan.values, 5000.0).astype(np.float32))
+    posed = pose_scan(other, a_brain, lambda text, share: None)
+    np.testing.assert_array_equal(posed.pose.matrix, a_posed_scan.pose.matrix)
+    assert posed.normalisation == a_posed_scan.normalisation
+    np.testing.assert_array_equal(posed.scaled, a_posed_scan.scaled)
 
 
 def test_a_whole_head_without_mask_is_refused_with_a_hint(a_scan: Scan, a_model: Model) -> None:

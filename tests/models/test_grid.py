@@ -5,16 +5,13 @@ from itertools import permutations, product
 import nibabel as nib
 import numpy as np
 import pytest
+from counterpart.grid import Grid, canonical_orientation, resample
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from counterpart.grid import Grid, canonical_orientation, resample
-
 SHAPE = (5, 6, 7)
 ORIENTATIONS = [
-    (order, signs)
-    for order in permutations(range(3))
-    for signs in product((1.0, -1.0), repeat=3)
+    (order, signs) for order in permutations(range(3)) for signs in product((1.0, -1.0), repeat=3)
 ]
 
 
@@ -111,9 +108,7 @@ def test_every_voxel_keeps_its_place_in_the_world(
 
 
 @pytest.mark.parametrize(("order", "signs"), ORIENTATIONS)
-def test_backward_undoes_forward_exactly(
-    order: tuple[int, ...], signs: tuple[float, ...]
-) -> None:
+def test_backward_undoes_forward_exactly(order: tuple[int, ...], signs: tuple[float, ...]) -> None:
     grid = turned_grid(order, signs)
     turn = canonical_orientation(grid)
     values = np.arange(np.prod(SHAPE), dtype=np.int32).reshape(SHAPE)

@@ -4,7 +4,6 @@ import itertools
 
 import pytest
 import torch
-
 from counterpart.noise import noise_field
 
 CELLS = 48
@@ -81,9 +80,7 @@ def test_scale_stretches_space() -> None:
 
 def test_neighbours_are_alike_and_far_points_are_not() -> None:
     block = nodes(ZERO)
-    correlation = {
-        shift: float((block * block.roll(shift, 0)).mean()) for shift in (1, 2, 3, 4, 8)
-    }
+    correlation = {shift: float((block * block.roll(shift, 0)).mean()) for shift in (1, 2, 3, 4, 8)}
     assert correlation[1] == pytest.approx(torch.tensor(-0.25).exp().item(), abs=0.05)
     assert correlation[2] == pytest.approx(torch.tensor(-1.0).exp().item(), abs=0.05)
     assert abs(correlation[8]) < 0.05

@@ -135,9 +135,7 @@ def test_an_earlier_result_is_not_written_over(a_result: Result, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("a_blank_report")
-def test_overwriting_leaves_nothing_of_the_earlier_result(
-    a_result: Result, tmp_path: Path
-) -> None:
+def test_overwriting_leaves_nothing_of_the_earlier_result(a_result: Result, tmp_path: Path) -> None:
     folder = tmp_path / "head"
     write_result(a_result, folder)
     (folder / "stale.txt").write_text("from another version")

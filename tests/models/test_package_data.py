@@ -26,9 +26,7 @@ def test_the_samples_of_the_demo_are_there() -> None:
 @pytest.mark.parametrize(
     ("kind", "place"), [("pretrained", "models/pretrained"), ("sample_data", "sample_data")]
 )
-def test_a_checkout_keeps_its_data_beside_the_code(
-    a_package: Path, kind: str, place: str
-) -> None:
+def test_a_checkout_keeps_its_data_beside_the_code(a_package: Path, kind: str, place: str) -> None:
     folder = a_package.parents[1] / place
     folder.mkdir()
     assert package_data.package_data(kind) == folder

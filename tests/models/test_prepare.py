@@ -9,8 +9,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-
 from counterpart.cohort import PARTS, read_cohort
 from counterpart.errors import CohortError
 from counterpart.prepare import (
@@ -21,11 +19,10 @@ from counterpart.prepare import (
     read_split,
 )
 from counterpart.template import CANVAS, load_template
+from numpy.typing import NDArray
 
 
-def save(
-    path: Path, values: NDArray[Any], affine: NDArray[np.float64] = CANVAS.affine
-) -> Path:
+def save(path: Path, values: NDArray[Any], affine: NDArray[np.float64] = CANVAS.affine) -> Path:
     nib.save(nib.nifti1.Nifti1Image(values, affine), path)
     return path
 
@@ -83,7 +80,7 @@ def test_the_split_file_says_who_trains(tmp_path: Path, mark: str) -> None:
 
 def test_an_unknown_part_is_refused(tmp_path: Path) -> None:
     (tmp_path / "split.csv").write_text("subject,part\na,train\nb,test\n")
-    with pytest.raises(CohortError, match="expected the parts train.*got 'test'"):
+    with pytest.raises(CohortError, match=r"expected the parts train.*got 'test'"):
         read_split(tmp_path, ["a", "b"])
 
 
@@ -207,9 +204,7 @@ def a_folder(tmp_path_factory: pytest.TempPathFactory, the_repository: Path) -> 
 
 
 @pytest.mark.slow
-def test_a_folder_becomes_a_cohort_without_its_broken_scan(
-    a_folder: Path, tmp_path: Path
-) -> None:
+def test_a_folder_becomes_a_cohort_without_its_broken_scan(a_folder: Path, tmp_path: Path) -> None:
     seen: list[tuple[int, int, str]] = []
     digest, count, refusals = prepare_cohort(
         a_folder, tmp_path / "cohort", progress=lambda *at: seen.append(at)

@@ -119,9 +119,7 @@ def test_a_level_of_weight_nought_changes_nothing() -> None:
     slices, brain = a_stack()
     denoiser = GaussianDenoiser(0.0, 1.0)
     alone = run(denoiser, slices, brain, ReconstructionConfig((250,), (1.0,), (1.0,)))
-    beside = run(
-        denoiser, slices, brain, ReconstructionConfig((250, 500), (5.0, 0.0), (5.0, 0.0))
-    )
+    beside = run(denoiser, slices, brain, ReconstructionConfig((250, 500), (5.0, 0.0), (5.0, 0.0)))
     torch.testing.assert_close(alone.clean, beside.clean)
     torch.testing.assert_close(alone.departure, beside.departure)
 

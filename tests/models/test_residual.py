@@ -168,7 +168,7 @@ def test_a_stronger_anomaly_never_closes_the_gate(thick: bool) -> None:
 
 @pytest.mark.parametrize("thick", [False, True])
 def test_a_flagged_disc_is_repainted_without_holes_and_over_its_border(thick: bool) -> None:
-    anomaly = np.where(disc(5) & ~disc(1), 1.0, 0.0).astype(np.float32)
+    anomaly = np.where(disc(5) & ~disc(1.5), 1.0, 0.0).astype(np.float32)
     gate = healing_gate(anomaly, 1.0, thick=thick)
     np.testing.assert_allclose(gate[disc(4)], 1.0, atol=1e-5)
     assert gate[disc(5)].min() > 0.8

@@ -8,12 +8,11 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
-
 from counterpart.errors import ScanError
 from counterpart.grid import Grid
 from counterpart.scans import Scan, is_nifti, read_mask, read_scan, scan_name, write_map
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 SHAPE = (9, 10, 11)
 
@@ -146,7 +145,7 @@ def test_a_nifti_name_alone_makes_no_scan(tmp_path: Path, content: bytes, suffix
 @pytest.mark.parametrize("kept", [100, 1500])
 def test_a_truncated_compressed_file_is_refused(a_file: Path, kept: int) -> None:
     a_file.write_bytes(a_file.read_bytes()[:kept])
-    with pytest.raises(ScanError, match="not a readable NIfTI|ends early or is damaged"):
+    with pytest.raises(ScanError, match=r"not a readable NIfTI|ends early or is damaged"):
         read_scan(a_file)
 
 
@@ -161,7 +160,7 @@ def test_damage_in_the_compressed_values_is_refused(a_file: Path) -> None:
     raw = bytearray(a_file.read_bytes())
     raw[1000:1400] = b"\xff" * 400
     a_file.write_bytes(bytes(raw))
-    with pytest.raises(ScanError, match="not a readable NIfTI|ends early or is damaged"):
+    with pytest.raises(ScanError, match=r"not a readable NIfTI|ends early or is damaged"):
         read_scan(a_file)
 
 
@@ -228,9 +227,7 @@ def test_a_complex_image_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("row", [(0.0, 0.0, 0.0, 0.0), (0.0, np.nan, 1.0, 0.0)])
-def test_an_affine_that_cannot_be_inverted_is_refused(
-    a_file: Path, row: tuple[float, ...]
-) -> None:
+def test_an_affine_that_cannot_be_inverted_is_refused(a_file: Path, row: tuple[float, ...]) -> None:
     third_row = np.array(row, np.float32).tobytes()
     with pytest.raises(ScanError, match=re.escape(str(list(row)))):
         read_scan(patched(a_file, 312, third_row))

@@ -6,7 +6,6 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
-
 from counterpart.targets import (
     DRAWS,
     FAMILIES,
@@ -91,9 +90,9 @@ def test_the_same_numbers_give_the_same_pattern_in_any_batch() -> None:
     together = draw_patterns(uniform, centre, torch.full((4,), 0.5))
     alone = draw_patterns(uniform[2:3], centre[2:3], torch.tensor([0.5]))
     for field in fields(alone):
-        assert torch.allclose(
-            getattr(together, field.name)[2], getattr(alone, field.name)[0]
-        ), field.name
+        assert torch.allclose(getattr(together, field.name)[2], getattr(alone, field.name)[0]), (
+            field.name
+        )
 
 
 def test_a_pattern_repeated_is_the_first_one_each_time() -> None:
@@ -101,9 +100,7 @@ def test_a_pattern_repeated_is_the_first_one_each_time() -> None:
     repeated = patterns.repeated(4)
     for field in fields(patterns):
         value = getattr(patterns, field.name)
-        assert torch.equal(
-            getattr(repeated, field.name), torch.stack([value[0]] * 4)
-        ), field.name
+        assert torch.equal(getattr(repeated, field.name), torch.stack([value[0]] * 4)), field.name
 
 
 def test_share_is_the_share_of_samples_with_a_pattern() -> None:

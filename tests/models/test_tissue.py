@@ -4,8 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-
 from counterpart.template import CANVAS, load_template
 from counterpart.tissue import (
     DEEP,
@@ -17,6 +15,7 @@ from counterpart.tissue import (
     template_anatomy,
     tissue_fractions,
 )
+from numpy.typing import NDArray
 
 SHAPE = (30, 34, 26)
 LEVELS = {"fluid": -2.5, "grey": -0.6, "white": 0.9, "deep": 0.3}
@@ -64,9 +63,7 @@ def test_fractions_add_up_to_one_inside_and_zero_outside(
     np.testing.assert_allclose(fractions.sum(axis=0), BRAIN, atol=1e-6)
 
 
-def test_each_tissue_is_found_where_it_is(
-    a_t1: NDArray[np.float32], an_anatomy: Anatomy
-) -> None:
+def test_each_tissue_is_found_where_it_is(a_t1: NDArray[np.float32], an_anatomy: Anatomy) -> None:
     fractions = tissue_fractions(a_t1, BRAIN, an_anatomy)
     cortex = box(10) & ~box(9)
     deep_white = box(7) & ~box(4) & (an_anatomy.deep == 0)

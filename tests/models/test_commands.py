@@ -1,0 +1,198 @@
+"""The commands on scans, run as a user does: many scans, some broken, and the demo."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from counterpart import output
+from counterpart.bundle import WEIGHTS, ModelSettings, Threshold, write_bundle
+from counterpart.cli import main
+from counterpart.denoiser import Denoiser, DenoiserConfig
+from counterpart.hashing import file_sha256
+from counterpart.package_data import package_data
+from counterpart.reconstruction import ReconstructionConfig
+from counterpart.residual import AnomalyConfig
+from counterpart.results import DISCLAIMER
+from counterpart.scans import read_mask, read_scan
+
+Spoken = Callable[[], str]
+
+
+@pytest.fixture(scope="module")
+def a_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny network with random weights; what it finds means nothing."""
+    config = DenoiserConfig(
+        channels=(8, 16),
+        attention=(False, True),
+        residual_blocks=1,
+        head_channels=8,
+        norm_groups=8,
+    )
+    torch.manual_seed(0)
+    denoiser = Denoiser(config)
+    for parameter in denoiser.parameters():
+        nn.init.normal_(parameter, std=0.05)
+    settings = ModelSettings(
+        config,
+        ReconstructionConfig((250,), (1.0,), (1.0,)),
+        AnomalyConfig(),
+        {"FLAIR": Threshold(1.0, "made up")},
+    )
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    write_bundle(folder, denoiser.state_dict(), settings, {"version": "0.0.1"}, "# Tiny\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def a_stripped_scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    samples = package_data("sample_data") / "patients"
+    scan = read_scan(samples / "sample-01_FLAIR.nii.gz")
+    brain = read_mask(samples / "sample-01_brain.nii.gz", scan.grid)
+    path = tmp_path_factory.mktemp("scans") / "good_FLAIR.nii.gz"
+    nib.save(nib.nifti1.Nifti1Image(scan.values * brain, scan.grid.affine), path)
+    return path
+
+
+@pytest.fixture
+def a_blank_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "render_report", lambda result, path: path.write_bytes(b"png"))
+
+
+@pytest.fixture
+def spoken(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Spoken:
+    """What the command printed, its line ends and colours apart."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+    return lambda: capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("a_blank_report")
+def test_a_broken_scan_leaves_the_others_going(
+    a_bundle: Path, a_stripped_scan: Path, tmp_path: Path, spoken: Spoken
+) -> None:
+    broken = tmp_path / "broken[left].nii.gz"
+    broken.write_bytes(a_stripped_scan.read_bytes()[:5000])
+    head = package_data("sample_data") / "patients" / "sample-01_T1.nii.gz"
+    out = tmp_path / "out"
+    scans = [str(broken), str(a_stripped_scan), str(head), str(tmp_path / "gone.nii")]
+    status = main(["generate", *scans, "-o", str(out), "--model", str(a_bundle), "--seed", "5"])
+    assert status == 1
+    assert [path.name for path in out.iterdir()] == ["good_FLAIR"]
+    text = spoken()
+    assert f"1 of 4 done. {DISCLAIMER}." in text
+    summary = text[text.index("1 of 4 done") :]
+    assert "good_FLAIR" not in summary
+    for name, reason in (
+        ("broken[left].nii.gz", "ends early"),
+        ("sample-01_T1.nii.gz", "--brain-mask"),
+        ("gone.nii", "no such file"),
+    ):
+        (line,) = [line for line in summary.splitlines() if name in line]
+        assert line.startswith("failed ")
+        assert line.count(name) == 1
+        assert reason in line
+    told = json.loads((out / "good_FLAIR" / "provenance.json").read_text())
+    assert told["seed"] == 5
+    assert told["model"] == "tiny"
+    assert told["weights_sha256"] == file_sha256(a_bundle / WEIGHTS)
+
+
+@pytest.mark.usefixtures("a_blank_report")
+def test_an_earlier_result_stays_unless_overwriting_is_asked_for(
+    a_bundle: Path, a_stripped_scan: Path, tmp_path: Path, spoken: Spoken
+) -> None:
+    earlier = tmp_path / "good_FLAIR"
+    earlier.mkdir()
+    (earlier / "note.txt").write_text("mine")
+    arguments = ["generate", str(a_stripped_scan), "-o", str(tmp_path), "--model", str(a_bundle)]
+    assert main(arguments) == 1
+    assert "--overwrite" in spoken()
+    assert [path.name for path in earlier.iterdir()] == ["note.txt"]
+    assert main([*arguments, "--overwrite"]) == 0
+    assert "done good_FLAIR: " in spoken()
+    assert (earlier / "anomaly.nii.gz").is_file()
+    assert not (earlier / "note.txt").exists()
+
+
+def test_scans_of_the_same_name_are_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scans = [str(tmp_path / "a" / "head_T1.nii.gz"), str(tmp_path / "b" / "head_T1.nii")]
+    assert main(["generate", *scans, "-o", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err
+    assert "same folder 'head_T1'" in error
+    assert all(scan in error for scan in scans)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mask_of_another_grid_fails_its_scan(
+    a_bundle: Path, a_stripped_scan: Path, tmp_path: Path, spoken: Spoken
+) -> None:
+    mask = tmp_path / "mask.nii.gz"
+    nib.save(nib.nifti1.Nifti1Image(np.ones((72, 92, 79), np.uint8), np.eye(4)), mask)
+    arguments = ["generate", str(a_stripped_scan), "-o", str(tmp_path / "out")]
+    assert main([*arguments, "--model", str(a_bundle), "--brain-mask", str(mask)]) == 1
+    assert "must lie on the scan's grid" in spoken()
+
+
+def test_the_demo_writes_a_result_and_says_what_to_open(
+    a_bundle: Path, tmp_path: Path, spoken: Spoken
+) -> None:
+    assert main(["demo", "-o", str(tmp_path / "out"), "--model", str(a_bundle)]) == 0
+    folder = tmp_path / "out" / "sample-01_FLAIR"
+    assert spoken().splitlines()[-1] == f"Open {folder / 'report.png'}"
+    assert (folder / "report.png").stat().st_size > 50_000
+    brain = np.asarray(nib.load(folder / "brain.nii.gz").dataobj) > 0
+    samples = package_data("sample_data") / "patients"
+    given = np.asarray(nib.load(samples / "sample-01_brain.nii.gz").dataobj) > 0
+    np.testing.assert_array_equal(brain, given)
+
+
+@pytest.mark.usefixtures("a_blank_report")
+def test_evaluation_prints_the_table_and_ends_with_one_if_a_patient_was_left_out(
+    a_bundle: Path, a_stripped_scan: Path, tmp_path: Path, spoken: Spoken
+) -> None:
+    samples = package_data("sample_data") / "patients"
+    lesion = (samples / "sample-01_lesion.nii.gz").read_bytes()
+    (tmp_path / "good_FLAIR.nii.gz").write_bytes(a_stripped_scan.read_bytes())
+    (tmp_path / "good_mask.nii.gz").write_bytes(lesion)
+    (tmp_path / "bad_FLAIR.nii.gz").write_bytes(b"")
+    (tmp_path / "bad_mask.nii.gz").write_bytes(lesion)
+    arguments = ["evaluate", str(tmp_path), "-o", str(tmp_path / "out"), "--model", str(a_bundle)]
+    assert main(arguments) == 1
+    text = spoken()
+    assert "| good FLAIR | 1 |" in text
+    assert (tmp_path / "out" / "figures.md").read_text() in text
+    assert not (tmp_path / "out" / "bad_FLAIR").exists()
+
+
+def test_evaluation_of_a_scan_without_mask_is_refused(
+    a_stripped_scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "good_FLAIR.nii.gz").write_bytes(a_stripped_scan.read_bytes())
+    (tmp_path / "other_FLAIR.nii.gz").touch()
+    (tmp_path / "other_mask.nii.gz").touch()
+    scan = str(tmp_path / "good_FLAIR.nii.gz")
+    assert main(["evaluate", scan, "-o", str(tmp_path / "out")]) == 1
+    assert f"{scan}: no lesion mask" in capsys.readouterr().err
+
+
+def test_preparing_names_what_was_left_out(tmp_path: Path, spoken: Spoken) -> None:
+    healthy = package_data("sample_data") / "healthy"
+    folder = tmp_path / "healthy"
+    folder.mkdir()
+    for name in ("healthy-01_T1.nii.gz", "healthy-01_brain.nii.gz"):
+        (folder / name).write_bytes((healthy / name).read_bytes())
+    (folder / "broken[b]_T1.nii.gz").write_bytes(b"")
+    assert main(["prepare", str(folder), "-o", str(tmp_path / "cohort")]) == 1
+    text = spoken()
+    assert "1 subjects in" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("left out")]
+    assert "broken[b]" in line
+    assert (tmp_path / "cohort" / "cohort.json").is_file()
