@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from counterpart.cohort import Cohort, PreparedSubject, Subject, read_cohort, write_cohort
-from counterpart.template import CANVAS
 from numpy.typing import NDArray
 from scipy import ndimage
+
+from counterpart.cohort import Cohort, PreparedSubject, Subject, read_cohort, write_cohort
+from counterpart.template import CANVAS
 
 ROOT = Path(__file__).resolve().parents[1]
 TISSUE_T1 = (-2.2, -0.5, 1.0, 0.2)

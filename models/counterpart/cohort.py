@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ class Cohort:
         brain: (N, K, I, J) uint8.
         tissue: (N, 4, K, I, J) uint8.
         inward: (N, K, I, J) uint8.
-        content_hash: sha256 of the shards.
+        content_hash: sha256 of the shards and of what is known of the subjects.
     """
 
     subjects: tuple[Subject, ...]
@@ -131,11 +131,12 @@ def write_cohort(
         shards.append(_write_shard(folder, len(shards), waiting))
     if not subjects:
         raise CohortError("no scan could be prepared, so there is no cohort to write.")
-    digest = hashlib.sha256("".join(str(shard["sha256"]) for shard in shards).encode()).hexdigest()
+    entries = [asdict(subject) for subject in subjects]
+    digest = _content_hash(entries, shards)
     index = {
         "format": FORMAT,
         "content_hash": digest,
-        "subjects": [asdict(subject) for subject in subjects],
+        "subjects": entries,
         "shards": shards,
         **facts,
     }
@@ -156,11 +157,7 @@ def read_cohort(folder: Path) -> Cohort:
         if not path.is_file() or file_sha256(path) != shard["sha256"]:
             raise CohortError(f"{path}: missing or changed since it was written; prepare again.")
         parts.append(load_file(path))
-    known = {field.name for field in fields(Subject)}
-    subjects = tuple(
-        Subject(**{key: value for key, value in entry.items() if key in known})
-        for entry in index["subjects"]
-    )
+    subjects = tuple(Subject(**entry) for entry in index["subjects"])
     arrays = {name: torch.from_numpy(_joined(parts, name)) for name in _ARRAYS}
     return Cohort(subjects=subjects, content_hash=str(index["content_hash"]), **arrays)
 
@@ -175,7 +172,14 @@ def _read_index(folder: Path) -> dict[str, Any]:
         raise CohortError(f"{path}: damaged ({error}); prepare the cohort again.") from error
     if index.get("format") != FORMAT:
         raise CohortError(f"{folder}: cohort format {index.get('format')}, expected {FORMAT}.")
+    if index.get("content_hash") != _content_hash(index.get("subjects"), index.get("shards")):
+        raise CohortError(f"{path}: changed since it was written; prepare the cohort again.")
     return index
+
+
+def _content_hash(subjects: object, shards: object) -> str:
+    """Of what is known of the subjects and of the shards' own hashes."""
+    return hashlib.sha256(json.dumps([subjects, shards], sort_keys=True).encode()).hexdigest()
 
 
 def _joined(parts: Sequence[dict[str, NDArray[np.uint8]]], name: str) -> NDArray[np.uint8]:

@@ -118,7 +118,7 @@ def resample(
         Values at the target voxels, float32.
     """
     source = np.asarray(array, dtype=np.float32)
-    step = np.abs(index_map[:3, :3]).max(axis=1)
+    step = np.sqrt((index_map[:3, :3] ** 2).sum(axis=1))
     sigma = np.where(step > 1.05, 0.42 * np.sqrt(np.maximum(step**2 - 1.0, 0.0)), 0.0)
     if order > 0 and sigma.any():
         source = ndimage.gaussian_filter(source, sigma, mode="nearest")

@@ -54,14 +54,17 @@ def fit_normalisation(inside: NDArray[np.floating[Any]]) -> Normalisation:
         The normalisation.
 
     Raises:
-        ScanError: The brain is constant.
+        ScanError: Half of the brain or more has one single value.
     """
     values = np.asarray(inside, dtype=np.float64).ravel()
     step = max(1, values.size // _SAMPLES)
     found = robust_location_and_spread(torch.from_numpy(values[::step].copy())[None])
     location, spread = float(found[0]), float(found[1])
     if not spread > 0:
-        raise ScanError("the brain has one single value; no image can be compared with it.")
+        raise ScanError(
+            "half of the brain's voxels or more have one single value; no image can be compared "
+            "with it. Give the scan itself, not a mask or a label map."
+        )
     return Normalisation(location, spread)
 
 
@@ -72,19 +75,20 @@ def robust_location_and_spread(values: torch.Tensor) -> tuple[torch.Tensor, torc
         values: (B, N) one distribution per row.
 
     Returns:
-        Location (B,) and spread (B,); the spread of a constant row is 0.
+        Location (B,) and spread (B,); 0 where half of a row or more is one single value.
     """
     location = values.median(dim=1, keepdim=True).values
     spread = 1.4826 * (values - location).abs().median(dim=1, keepdim=True).values
     spread = torch.where(spread > 0, spread, values.std(dim=1, keepdim=True))
     tiny = torch.finfo(values.dtype).tiny
     for _ in range(_ITERATIONS):
-        squared = ((values - location) / (_TUNING * spread).clamp(min=tiny)) ** 2
-        near = (1 - squared).clamp(min=0)
+        far = (values - location).abs() / (_TUNING * spread).clamp(min=tiny)
+        squared = far.clamp(max=1) ** 2
+        near = 1 - squared
         weight = near**2
         location = (weight * values).sum(1, keepdim=True) / weight.sum(1, keepdim=True)
         inside = (squared < 1).to(values.dtype)
         above = ((values - location) ** 2 * near**4).sum(1, keepdim=True)
-        below = (inside * (1 - squared) * (1 - 5 * squared)).sum(1, keepdim=True).abs()
+        below = ((1 - squared) * (1 - 5 * squared)).sum(1, keepdim=True).abs()
         spread = (inside.sum(1, keepdim=True) * above).sqrt() / below.clamp(min=tiny)
     return location[:, 0], spread[:, 0]

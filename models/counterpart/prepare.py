@@ -22,6 +22,7 @@ from scipy import ndimage
 from counterpart import __version__
 from counterpart.brain import checked_brain, fill_outside, largest_component, stripped_brain
 from counterpart.cohort import PARTS, PreparedSubject, Subject, write_cohort
+from counterpart.contrast import contrast_from_name
 from counterpart.errors import CohortError, CounterpartError
 from counterpart.grid import Orientation, canonical_orientation
 from counterpart.intensity import fit_normalisation
@@ -59,14 +60,15 @@ def find_sources(folder: Path) -> list[Source]:
     """The healthy T1 scans of a folder, sorted by name.
 
     Raises:
-        CohortError: The folder does not exist or holds no NIfTI scan.
+        CohortError: The folder does not exist, holds no T1 scan, or two of one subject.
     """
     if not folder.is_dir():
         raise CohortError(f"{folder}: no such folder. Give the folder with the healthy scans.")
     scans = [path for path in sorted(folder.iterdir()) if is_nifti(path)]
     scans = [path for path in scans if not scan_name(path).endswith(_COMPANIONS)]
+    scans = [path for path in scans if _is_t1(scan_name(path))]
     if not scans:
-        raise CohortError(f"{folder}: no NIfTI scan (*.nii.gz) in it.")
+        raise CohortError(f"{folder}: no T1 scan in NIfTI (NAME_T1.nii.gz) in it.")
     sources = []
     for path in scans:
         stem = scan_name(path)
@@ -74,7 +76,17 @@ def find_sources(folder: Path) -> list[Source]:
         sources.append(
             Source(name, path, _beside(path, name, "_labels"), _beside(path, name, "_brain"))
         )
+    names = [source.name for source in sources]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise CohortError(f"{folder}: more than one T1 scan of subject {twice[0]!r}; keep one.")
     return sources
+
+
+def _is_t1(name: str) -> bool:
+    """Whether a scan's name says T1, or says nothing."""
+    contrast = contrast_from_name(name)
+    return contrast is None or contrast.name == "T1"
 
 
 def read_split(folder: Path, names: list[str]) -> dict[str, str]:

@@ -133,7 +133,7 @@ def draw_patterns(
         texture=0.35 * u[18],
         white_only=torch.where(diffuse, 1.0, (u[19] < 0.25).float()),
         push_mm=torch.where(
-            boxes | diffuse | (u[20] > 0.45), 0.0, u[21] * (0.4 * radius).clamp(max=7.0)
+            boxes | diffuse | (u[20] > 0.45), 0.0, u[21] * (0.3 * radius).clamp(max=7.0)
         ),
         offsets=uniform[:, 22:40].reshape(-1, 6, 3),
     )
@@ -197,7 +197,7 @@ def displaced(patterns: Patterns, points: torch.Tensor) -> torch.Tensor:
     """Where the tissue at each point came from before the mass effect.
 
     The patterns push outwards from their centre by at most ``push_mm``, most at their border:
-    ``push * (r/R) * exp(1 - r/R)`` along the radius.
+    ``push * (r/R) * exp(1 - r/R)`` along the radius, which does not fold while push < R / e.
     """
     away = points - patterns.centre[:, None, :]
     ratio = away.norm(dim=-1) / patterns.radius_mm[:, None]

@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from counterpart.average_precision import average_precision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
+
+from counterpart.average_precision import average_precision
 
 
 @settings(max_examples=60, deadline=None)

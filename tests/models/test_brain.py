@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from counterpart.brain import checked_brain, fill_outside, largest_component, stripped_brain
 from counterpart.errors import BrainError, ScanError
 from counterpart.grid import Grid
-from numpy.typing import NDArray
 
 SHAPE = (40, 44, 20)
 GRID = Grid(SHAPE, np.diag([4.0, -4.0, 8.0, 1.0]))

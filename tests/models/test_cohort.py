@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from counterpart.cohort import (
     PARTS,
     Cohort,
@@ -131,10 +132,13 @@ def test_a_damaged_cohort_is_refused(
         read_cohort(tmp_path)
 
 
-def test_what_a_later_version_says_of_a_subject_is_left_out(tmp_path: Path) -> None:
-    prepared = some_subjects(2)
-    write_cohort(tmp_path, prepared, {})
+@pytest.mark.parametrize(("key", "value"), [("part", "calibrate"), ("low", -9.0)])
+def test_what_is_known_of_a_subject_cannot_be_edited_unnoticed(
+    tmp_path: Path, key: str, value: object
+) -> None:
+    write_cohort(tmp_path, some_subjects(2), {})
     index = json.loads((tmp_path / "cohort.json").read_text())
-    index["subjects"][0]["age"] = 40
+    index["subjects"][0][key] = value
     (tmp_path / "cohort.json").write_text(json.dumps(index))
-    assert same(read_cohort(tmp_path), prepared)
+    with pytest.raises(CohortError, match="changed since it was written"):
+        read_cohort(tmp_path)

@@ -120,6 +120,15 @@ def test_an_earlier_result_stays_unless_overwriting_is_asked_for(
     assert not (earlier / "note.txt").exists()
 
 
+def test_an_earlier_result_is_noticed_before_the_scan_is_read(
+    a_bundle: Path, tmp_path: Path, spoken: Spoken
+) -> None:
+    (tmp_path / "gone").mkdir()
+    arguments = ["generate", str(tmp_path / "gone.nii"), "-o", str(tmp_path)]
+    assert main([*arguments, "--model", str(a_bundle)]) == 1
+    assert "exists already" in spoken()
+
+
 def test_scans_of_the_same_name_are_refused_before_any_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

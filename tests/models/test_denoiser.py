@@ -4,6 +4,9 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from counterpart.denoiser import (
     STEPS,
     Denoiser,
@@ -14,8 +17,6 @@ from counterpart.denoiser import (
     soft_limit,
 )
 from counterpart.errors import ModelError
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 TINY = DenoiserConfig((16, 32), (False, False), residual_blocks=1, norm_groups=8)
 

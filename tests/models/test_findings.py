@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from counterpart.findings import find_findings
-from counterpart.grid import Grid
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
+
+from counterpart.findings import find_findings
+from counterpart.grid import Grid
 
 SHAPE = (40, 36, 30)
 

@@ -5,9 +5,10 @@ from itertools import permutations, product
 import nibabel as nib
 import numpy as np
 import pytest
-from counterpart.grid import Grid, canonical_orientation, resample
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
+
+from counterpart.grid import Grid, canonical_orientation, resample
 
 SHAPE = (5, 6, 7)
 ORIENTATIONS = [

@@ -6,6 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import integrate, optimize, stats
+
 from counterpart.errors import ScanError
 from counterpart.grid import canonical_orientation
 from counterpart.intensity import (
@@ -15,10 +20,6 @@ from counterpart.intensity import (
     robust_location_and_spread,
 )
 from counterpart.scans import read_scan
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from numpy.typing import NDArray
-from scipy import integrate, optimize, stats
 
 TUNING = 3.0
 

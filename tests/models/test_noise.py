@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+
 from counterpart.noise import noise_field
 
 CELLS = 48

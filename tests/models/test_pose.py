@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
 from counterpart.errors import PoseError
 from counterpart.grid import Grid, resample
 from counterpart.pose import Pose, as_sitk, make_frame, register
 from counterpart.template import CANVAS, load_template
-from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 Angles = tuple[float, float, float]
 

@@ -9,6 +9,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+
 from counterpart.cohort import PARTS, read_cohort
 from counterpart.errors import CohortError
 from counterpart.prepare import (
@@ -19,7 +21,6 @@ from counterpart.prepare import (
     read_split,
 )
 from counterpart.template import CANVAS, load_template
-from numpy.typing import NDArray
 
 
 def save(path: Path, values: NDArray[Any], affine: NDArray[np.float64] = CANVAS.affine) -> Path:

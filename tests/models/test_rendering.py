@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
+
 from counterpart.rendering import (
     CONTRASTS,
     DRAWS,

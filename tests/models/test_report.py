@@ -10,6 +10,10 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from matplotlib.text import Text
+from numpy.typing import NDArray
+from PIL import Image
+
 from counterpart import report_panels as panels
 from counterpart.findings import find_findings
 from counterpart.grid import Grid, canonical_orientation
@@ -23,9 +27,6 @@ from counterpart.report import (
 from counterpart.report_page import Page, plain, printable, signed
 from counterpart.results import DISCLAIMER, Result
 from counterpart.scans import Scan
-from matplotlib.text import Text
-from numpy.typing import NDArray
-from PIL import Image
 
 THRESHOLD = 2.0
 PROVENANCE = {

@@ -8,11 +8,12 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
 from counterpart.errors import ScanError
 from counterpart.grid import Grid
 from counterpart.scans import Scan, is_nifti, read_mask, read_scan, scan_name, write_map
-from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 SHAPE = (9, 10, 11)
 

@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
+
 from counterpart.targets import (
     DRAWS,
     FAMILIES,

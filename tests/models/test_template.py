@@ -5,8 +5,9 @@ from importlib.resources import files
 import nibabel as nib
 import numpy as np
 import pytest
-from counterpart.template import CANVAS, SPACING_MM, load_template
 from scipy import ndimage
+
+from counterpart.template import CANVAS, SPACING_MM, load_template
 
 
 def test_the_canvas_is_symmetric_about_the_middle_of_the_head() -> None:

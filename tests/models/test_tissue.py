@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from counterpart.template import CANVAS, load_template
 from counterpart.tissue import (
     DEEP,
@@ -15,7 +17,6 @@ from counterpart.tissue import (
     template_anatomy,
     tissue_fractions,
 )
-from numpy.typing import NDArray
 
 SHAPE = (30, 34, 26)
 LEVELS = {"fluid": -2.5, "grey": -0.6, "white": 0.9, "deep": 0.3}

@@ -89,6 +89,7 @@ def train_denoiser(
         "healing": asdict(healing),
         "examples": asdict(examples),
     }
+    _check_resume(run, settings)
     (run / "settings.json").write_text(json.dumps(settings, indent=1) + "\n")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(healing.seed)  # the initial weights; all else has its own generators
@@ -120,6 +121,21 @@ def load_averaged_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
     prefix = "denoiser."
     weights: dict[str, torch.Tensor] = stored["state_dict"]
     return {key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)}
+
+
+def _check_resume(run: Path, settings: dict[str, Any]) -> None:
+    """Refuse to go on with another cohort or another network than the run began with."""
+    path = run / "settings.json"
+    if not path.is_file():
+        return
+    before = json.loads(path.read_text())
+    now = json.loads(json.dumps(settings))
+    for key in ("cohort", "network"):
+        if before.get(key) != now[key]:
+            raise CohortError(
+                f"{run}: began with {key} {before.get(key)}, but is resumed with {now[key]}. "
+                "Resume with the same, or start a new run in another folder."
+            )
 
 
 def _step_of(checkpoint: Path) -> int:

@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
+
 from counterpart.rendering import CONTRASTS, DRAWS, Renderings, draw_renderings
 from counterpart.training.acquisition import acquire, given_mask
 from counterpart.training.slabs import SLICE_SHAPE
-from scipy import ndimage
 
 
 def some_renderings(count: int = 2, *, blur: float, noise: float) -> Renderings:

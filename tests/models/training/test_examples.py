@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
+
 from counterpart.cohort import Cohort
 from counterpart.intensity import robust_location_and_spread
 from counterpart.rendering import CONTRASTS

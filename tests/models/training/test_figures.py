@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from counterpart.average_precision import average_precision
 from counterpart.denoiser import Prediction
 from counterpart.training.examples import Examples

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from counterpart.cohort import Cohort
 from counterpart.denoiser import DenoiserConfig, Prediction, soft_limit
 from counterpart.errors import CohortError

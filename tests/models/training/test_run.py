@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from counterpart.denoiser import Denoiser, DenoiserConfig
 from counterpart.errors import CohortError
 from counterpart.training.examples import ExampleConfig
@@ -134,3 +135,19 @@ def test_without_a_cohort_there_is_no_run(tmp_path: Path) -> None:
 def test_a_missing_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CohortError, match=r"last\.ckpt: no such checkpoint"):
         load_averaged_weights(tmp_path / "last.ckpt")
+
+
+@pytest.mark.slow
+def test_a_run_is_not_resumed_with_another_network(a_run: Path, a_cohort_folder: Path) -> None:
+    before = (a_run / "settings.json").read_text()
+    with pytest.raises(CohortError, match="began with network"):
+        train_denoiser(
+            a_cohort_folder,
+            a_run,
+            network=DenoiserConfig((32, 32), (False, False), residual_blocks=1, norm_groups=8),
+            healing=HEALING,
+            examples=ExampleConfig(),
+            resume=True,
+            device="cpu",
+        )
+    assert (a_run / "settings.json").read_text() == before

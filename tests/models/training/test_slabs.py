@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from counterpart.template import CANVAS
 from counterpart.training.slabs import SLICE_SHAPE, canvas_world, pose_jitter, slab_points
 
