@@ -115,6 +115,7 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("--selection-subjects", type=int, default=8)
     parser.add_argument("--threshold-subjects", type=int, default=12)
     parser.add_argument("--training-note", default="", help="hardware and duration, for the card")
+    parser.add_argument("--data-note", default="", help="source and licence, for the card")
     parser.set_defaults(run=_export)
 
 
@@ -194,6 +195,7 @@ def _export(options: argparse.Namespace) -> int:
         selection_subjects=options.selection_subjects,
         threshold_subjects=options.threshold_subjects,
         note=options.training_note,
+        data=options.data_note,
     )
 
 

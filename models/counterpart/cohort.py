@@ -162,6 +162,11 @@ def read_cohort(folder: Path) -> Cohort:
     return Cohort(subjects=subjects, content_hash=str(index["content_hash"]), **arrays)
 
 
+def source_of(folder: Path) -> str:
+    """What a cohort was made from, in the words of its ``cohort.json``."""
+    return str(_read_index(folder).get("source", "unknown"))
+
+
 def _read_index(folder: Path) -> dict[str, Any]:
     path = folder / "cohort.json"
     if not path.is_file():

@@ -15,7 +15,7 @@ from counterpart.template import CANVAS, load_template
 CONTRASTS = ("T1", "T1c", "T2", "FLAIR", "unknown")
 _NAMES = (
     ("FLAIR", r"flair"),
-    ("T1c", r"t1(c|ce|gd|post|km)(?![a-z0-9])"),
+    ("T1c", r"t1(c|[-_ ]?(ce|gd|post|km))(?![a-z0-9])"),
     ("T1", r"t1w?(?![a-z0-9])|mprage"),
     ("T2", r"t2w?(?![a-z0-9])"),
 )

@@ -27,7 +27,7 @@ from counterpart.grid import Grid
 from counterpart.intensity import fit_normalisation
 from counterpart.output import write_result
 from counterpart.results import Result
-from counterpart.scans import NIFTI_SUFFIXES, is_nifti, read_mask, read_scan, scan_name
+from counterpart.scans import companion, is_nifti, read_mask, read_scan, scan_name
 
 logger = logging.getLogger(__name__)
 
@@ -71,11 +71,9 @@ def find_patients(folder: Path) -> list[tuple[Path, Path]]:
         if not is_nifti(path) or name.endswith(("_mask", "_lesion", "_brain", "_labels")):
             continue
         stem = name.rsplit("_", 1)[0]
-        for kind, suffix in ((k, s) for k in ("_mask", "_lesion") for s in NIFTI_SUFFIXES):
-            mask = path.with_name(stem + kind + suffix)
-            if mask.is_file():
-                pairs.append((path, mask))
-                break
+        mask = companion(path, stem, "_mask") or companion(path, stem, "_lesion")
+        if mask is not None:
+            pairs.append((path, mask))
     if not pairs:
         raise CounterpartError(
             f"{folder}: no scan with a lesion mask (NAME_mask.nii.gz) beside it."
@@ -173,15 +171,24 @@ def strongest_baseline(rows: list[PatientFigures]) -> tuple[str, float]:
 def _evaluate_one(path: Path, mask: Path, model: Model, out: Path, seed: int) -> PatientFigures:
     scan = read_scan(path)
     lesion = read_mask(mask, scan.grid)
-    result = generate_counterpart(scan, model, seed=seed)
+    brain_file = companion(path, scan.name.rsplit("_", 1)[0], "_brain")
+    brain = read_mask(brain_file, scan.grid) if brain_file else None
+    result = generate_counterpart(scan, model, brain_mask=brain, seed=seed)
     write_result(result, out / scan.name, overwrite=True)
-    return patient_figures(result, lesion)
+    return patient_figures(result, lesion, whole_head=brain is not None)
 
 
-def patient_figures(result: Result, lesion: NDArray[np.bool_]) -> PatientFigures:
-    """Figures of one result; the region is the scan's own foreground, the same for every score."""
+def patient_figures(
+    result: Result, lesion: NDArray[np.bool_], *, whole_head: bool = False
+) -> PatientFigures:
+    """Figures of one result, every score over the same region.
+
+    The region is the foreground of a stripped scan; of a whole head the brain united with the
+    lesion.
+    """
     scan = result.scan
-    region = scan.values != scan.values[0, 0, 0]
+    foreground: NDArray[np.bool_] = scan.values != scan.values[0, 0, 0]
+    region = (result.brain > 0) | lesion if whole_head else foreground
     truth = torch.from_numpy(lesion[region])
 
     def ap(score: NDArray[np.float32]) -> float:

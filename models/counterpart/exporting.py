@@ -10,11 +10,12 @@ from rich.console import Console
 
 from counterpart import __version__
 from counterpart.bundle import ModelSettings, read_json, write_bundle
-from counterpart.cohort import Cohort, read_cohort
+from counterpart.cohort import read_cohort, source_of
 from counterpart.denoiser import Denoiser, DenoiserConfig, parameter_count
 from counterpart.errors import ModelError
+from counterpart.model_card import CardFacts, model_card
 from counterpart.results import DISCLAIMER
-from counterpart.selection import Choice, choose_settings, choose_thresholds, validation_heads
+from counterpart.selection import choose_settings, choose_thresholds, validation_heads
 from counterpart.training.run import load_averaged_weights
 
 SELECTION_CONTRASTS = ("T1", "FLAIR")
@@ -29,8 +30,19 @@ def export_run(
     selection_subjects: int,
     threshold_subjects: int,
     note: str,
+    data: str,
 ) -> int:
     """Choose settings on the cohort's part *validate* and write the bundle.
+
+    Args:
+        run: From ``counterpart train``.
+        cohort_folder: The cohort of the run.
+        out: The bundle's folder; its name is the model's.
+        version: Of the model.
+        selection_subjects: Held-out subjects on whom levels and exponents are chosen.
+        threshold_subjects: Rendered held-out subjects per contrast for its healthy threshold.
+        note: Hardware and duration, for the card.
+        data: Source and licence of the scans, for the card.
 
     Raises:
         ModelError: The run cannot be read, or was trained on another cohort.
@@ -66,7 +78,14 @@ def export_run(
         )
     chosen = ModelSettings(network, config, anomaly, thresholds)
     step = int(torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"])
-    card = _card(chosen, table, cohort, step, settings, parameter_count(denoiser), note)
+    batch = int(settings["healing"]["batch_size"])
+    facts = CardFacts(
+        name=out.name,
+        parameters=parameter_count(denoiser),
+        training=f"{step} steps of {batch} slices. {note}".strip(),
+        data=data or f"Healthy cohort '{source_of(cohort_folder)}'.",
+    )
+    card = model_card(facts, chosen, table, cohort)
     write_bundle(out, weights, chosen, _metadata(version, network), card)
     console.print(f"Bundle: {out}", soft_wrap=True, highlight=False)
     return 0
@@ -114,57 +133,3 @@ def _metadata(version: str, network: DenoiserConfig) -> dict[str, Any]:
         },
         "channels": list(network.channels),
     }
-
-
-def _card(
-    settings: ModelSettings,
-    table: list[Choice],
-    cohort: Cohort,
-    step: int,
-    run: dict[str, Any],
-    parameters: int,
-    note: str,
-) -> str:
-    parts = {
-        part: len([s for s in cohort.subjects if s.part == part])
-        for part in ("train", "validate", "calibrate")
-    }
-    batch = int(run["healing"]["batch_size"])
-    lines = [
-        "# healthy-brain: a diffusion denoiser that repaints brain MR slices as healthy",
-        "",
-        f"**{DISCLAIMER}. Not for clinical use.**",
-        "",
-        f"{parameters / 1e6:.1f} million parameters, channels "
-        f"{'–'.join(str(width) for width in settings.network.channels)}, float16, averaged (EMA). "
-        f"{step} steps of {batch} slices. {note}",
-        "",
-        "## Data",
-        f"{parts['train']} healthy adults trained on, {parts['validate']} held out for every "
-        "choice below. Source: IXI, Hammersmith hospital, 3 T, T1, whole head, 2 mm "
-        "(brain-development.org), CC BY-SA 3.0. FLAIR, T2 and random contrasts were rendered from "
-        "the T1's tissue fractions: no real scan of these contrasts was seen. Disease was never "
-        "seen: patterns are drawn by the program.",
-        "",
-        "## Choices, on held-out subjects with pattern families that were never trained on",
-        f"Noise levels {settings.reconstruction.levels}, weights {settings.reconstruction.weights} "
-        f"for the clean slice, {settings.reconstruction.departure_weights} for the departure "
-        f"channel; anomaly map = sign(r) · |r|^{settings.anomaly.residual_power:g} · "
-        f"d^{settings.anomaly.departure_power:g} after a median of "
-        f"{settings.anomaly.median_voxels} voxels.",
-        "",
-        "| levels of r | levels of d | powers of r, d | mean voxel AP |",
-        "|---|---|---|---|",
-        *(
-            f"| {row.levels} | {row.departure_levels} | {row.powers} | {row.ap:.3f} |"
-            for row in sorted(table, key=lambda row: -row.ap)[:12]
-        ),
-        "",
-        "## Healthy thresholds",
-        *(
-            f"- {name}: {known.value:g} ({known.source})"
-            for name, known in settings.thresholds.items()
-        ),
-        "",
-    ]
-    return "\n".join(lines)

@@ -14,16 +14,35 @@ from counterpart.report import render_report
 from counterpart.results import DISCLAIMER, Result
 from counterpart.scans import write_map
 
+MAPS = ("reconstruction", "counterpart", "residual", "anomaly")
+MASKS = ("mask", "brain")
+FILES = {
+    *(f"{name}.nii.gz" for name in (*MAPS, *MASKS)),
+    "findings.json",
+    "provenance.json",
+    "report.png",
+}
+
 
 def check_output(folder: Path, *, overwrite: bool) -> None:
-    """Refuse to write over an earlier result.
+    """Refuse to write over an earlier result, or ever over somebody else's files.
 
     Raises:
-        CounterpartError: The folder exists and ``overwrite`` is not given.
+        CounterpartError: The folder exists and ``overwrite`` is not given, or it holds other files.
     """
-    if folder.exists() and not overwrite:
+    if not folder.exists():
+        return
+    if not overwrite:
         raise CounterpartError(
             f"{folder}: exists already. Add --overwrite, or choose another output folder."
+        )
+    if not folder.is_dir():
+        raise CounterpartError(f"{folder}: is a file. Choose another output folder.")
+    foreign = sorted(path.name for path in folder.iterdir() if path.name not in FILES)
+    if foreign:
+        raise CounterpartError(
+            f"{folder}: holds {foreign[0]!r}, which is not ours to replace. Move it away, or "
+            "choose another output folder."
         )
 
 
@@ -57,10 +76,10 @@ def write_result(result: Result, folder: Path, *, overwrite: bool = False) -> No
 
 
 def _write_files(result: Result, folder: Path) -> None:
-    for name in ("reconstruction", "counterpart", "residual", "anomaly"):
+    for name in MAPS:
         values = getattr(result, name).astype(np.float32)
         write_map(folder / f"{name}.nii.gz", values, result.scan)
-    for name in ("mask", "brain"):
+    for name in MASKS:
         write_map(folder / f"{name}.nii.gz", getattr(result, name), result.scan)
     findings = {
         "disclaimer": DISCLAIMER,

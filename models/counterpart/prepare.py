@@ -27,7 +27,7 @@ from counterpart.errors import CohortError, CounterpartError
 from counterpart.grid import Orientation, canonical_orientation
 from counterpart.intensity import fit_normalisation
 from counterpart.pose import Frame, make_frame, register
-from counterpart.scans import NIFTI_SUFFIXES, Scan, is_nifti, read_mask, read_scan, scan_name
+from counterpart.scans import Scan, companion, is_nifti, read_mask, read_scan, scan_name
 from counterpart.template import load_template
 from counterpart.tissue import Anatomy, label_classes, template_anatomy, tissue_fractions
 
@@ -74,7 +74,7 @@ def find_sources(folder: Path) -> list[Source]:
         stem = scan_name(path)
         name = stem.removesuffix(_CONTRAST_SUFFIX)
         sources.append(
-            Source(name, path, _beside(path, name, "_labels"), _beside(path, name, "_brain"))
+            Source(name, path, companion(path, name, "_labels"), companion(path, name, "_brain"))
         )
     names = [source.name for source in sources]
     twice = [name for name in names if names.count(name) > 1]
@@ -181,14 +181,6 @@ def prepare_subject(source: Source, part: str) -> PreparedSubject:
     arrays, low, step = _quantised(scaled, posed_brain, tissue, anatomy)
     subject = Subject(source.name, part, low, step, round(pose.overlap, 4))
     return PreparedSubject(subject, arrays)
-
-
-def _beside(path: Path, name: str, kind: str) -> Path | None:
-    for suffix in NIFTI_SUFFIXES:
-        companion = path.with_name(name + kind + suffix)
-        if companion.is_file():
-            return companion
-    return None
 
 
 def _dealt_part(name: str) -> str:

@@ -57,6 +57,15 @@ def is_nifti(path: Path) -> bool:
     return path.name.lower().endswith(NIFTI_SUFFIXES)
 
 
+def companion(path: Path, subject: str, kind: str) -> Path | None:
+    """The file ``<subject><kind>`` beside a scan (``_brain``, ``_mask``, …), if there is one."""
+    for suffix in NIFTI_SUFFIXES:
+        beside = path.with_name(subject + kind + suffix)
+        if beside.is_file():
+            return beside
+    return None
+
+
 def read_scan(path: Path | str) -> Scan:
     """Read a NIfTI scan and check that it can be a brain scan.
 

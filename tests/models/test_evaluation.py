@@ -232,3 +232,19 @@ def test_patients_are_measured_and_one_that_is_refused_is_left_out(
     assert float(row["intensity, 3 mm"]) == rows[0].baselines["intensity, 3 mm"]
     assert (tmp_path / "out" / "figures.md").read_text() == figures_table(rows, a_model)
     assert (tmp_path / "out" / "sample-01_FLAIR" / "anomaly.nii.gz").is_file()
+
+
+def test_a_whole_head_is_measured_within_its_brain_and_lesion(
+    a_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "render_report", lambda result, path: path.write_bytes(b"png"))
+    samples = package_data("sample_data") / "patients"
+    for kind in ("FLAIR", "brain", "lesion"):
+        name = f"sample-01_{kind}.nii.gz"
+        (tmp_path / name).write_bytes((samples / name).read_bytes())
+    (row,) = evaluate(find_patients(tmp_path), a_model, tmp_path / "out")
+    scan = read_scan(samples / "sample-01_FLAIR.nii.gz")
+    brain = read_mask(samples / "sample-01_brain.nii.gz", scan.grid)
+    lesion = read_mask(samples / "sample-01_lesion.nii.gz", scan.grid)
+    region = brain | lesion
+    assert row.prevalence == pytest.approx(lesion[region].mean(), rel=1e-5)

@@ -22,7 +22,7 @@ NETWORK = DenoiserConfig(
 )
 
 
-def export(run: Path, cohort: Path, out: Path) -> int:
+def export(run: Path, cohort: Path, out: Path, data: str = "") -> int:
     return export_run(
         run,
         cohort,
@@ -31,6 +31,7 @@ def export(run: Path, cohort: Path, out: Path) -> int:
         selection_subjects=1,
         threshold_subjects=1,
         note="Half a minute on one core.",
+        data=data,
     )
 
 
@@ -73,7 +74,9 @@ def test_a_trained_run_becomes_a_bundle_that_loads(
     card = (tmp_path / "tiny" / CARD).read_text()
     assert DISCLAIMER in card
     assert "2 steps of 2 slices. Half a minute on one core." in card
-    assert "3 healthy adults trained on, 2 held out" in card
+    assert "3 healthy subjects were trained on, 2 were held out" in card
+    assert "Healthy cohort 'synthetic'." in card
+    assert card.startswith("# tiny:")
     metadata = json.loads((tmp_path / "tiny" / METADATA).read_text())
     assert metadata["network_data_format"]["outputs"]["pred"]["num_channels"] == 2
     assert DISCLAIMER in metadata["intended_use"]

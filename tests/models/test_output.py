@@ -135,10 +135,9 @@ def test_an_earlier_result_is_not_written_over(a_result: Result, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("a_blank_report")
-def test_overwriting_leaves_nothing_of_the_earlier_result(a_result: Result, tmp_path: Path) -> None:
+def test_overwriting_replaces_the_earlier_result(a_result: Result, tmp_path: Path) -> None:
     folder = tmp_path / "head"
     write_result(a_result, folder)
-    (folder / "stale.txt").write_text("from another version")
     other = replace(a_result, residual=a_result.residual + 1)
     write_result(other, folder, overwrite=True)
     assert {path.name for path in folder.iterdir()} == FILES
@@ -191,3 +190,24 @@ def test_a_free_folder_passes_the_check(tmp_path: Path) -> None:
     check_output(tmp_path, overwrite=True)
     with pytest.raises(CounterpartError, match="exists already"):
         check_output(tmp_path, overwrite=False)
+
+
+def test_overwriting_never_takes_files_that_are_not_ours(tmp_path: Path) -> None:
+    folder = tmp_path / "scan"
+    folder.mkdir()
+    (folder / "report.png").write_bytes(b"old")
+    (folder / "my notes.txt").write_text("keep me")
+    with pytest.raises(CounterpartError, match="my notes.txt"):
+        check_output(folder, overwrite=True)
+    assert (folder / "my notes.txt").read_text() == "keep me"
+    (folder / "my notes.txt").unlink()
+    check_output(folder, overwrite=True)
+    with pytest.raises(CounterpartError, match="--overwrite"):
+        check_output(folder, overwrite=False)
+
+
+def test_a_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "scan").write_text("mine")
+    with pytest.raises(CounterpartError, match="is a file"):
+        check_output(tmp_path / "scan", overwrite=True)
+    assert (tmp_path / "scan").read_text() == "mine"

@@ -1,0 +1,80 @@
+"""Writes the card of a model: what it was made from, how it was set, how good it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from counterpart.bundle import ModelSettings
+from counterpart.cohort import PARTS, Cohort
+from counterpart.results import DISCLAIMER
+from counterpart.selection import Choice
+
+_ROWS = 12
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What the settings do not know.
+
+    Args:
+        name: Of the model.
+        parameters: Number of parameters.
+        training: Steps, hardware, duration, in words.
+        data: Source and licence of the scans, in words.
+    """
+
+    name: str
+    parameters: int
+    training: str
+    data: str
+
+
+def model_card(
+    facts: CardFacts, settings: ModelSettings, table: list[Choice], cohort: Cohort
+) -> str:
+    """The card as Markdown.
+
+    Args:
+        facts: What the settings do not know.
+        settings: Of the model.
+        table: How the settings were chosen.
+        cohort: Trained on.
+    """
+    count = {part: sum(s.part == part for s in cohort.subjects) for part in PARTS}
+    widths = "–".join(str(width) for width in settings.network.channels)
+    levels = settings.reconstruction
+    powers = settings.anomaly
+    best = sorted(table, key=lambda row: -row.ap)[:_ROWS]
+    lines = [
+        f"# {facts.name}: a diffusion denoiser that repaints brain MR slices as healthy",
+        "",
+        f"**{DISCLAIMER}. Not for clinical use.**",
+        "",
+        f"{facts.parameters / 1e6:.1f} million parameters, channels {widths}, float16, averaged "
+        f"(EMA). {facts.training}",
+        "",
+        "## Data",
+        "",
+        f"{facts.data} {count['train']} healthy subjects were trained on, {count['validate']} were "
+        "held out for every choice below. FLAIR, T2 and random contrasts were rendered from the "
+        "tissue fractions of the T1 scans: no real scan of these contrasts was seen. No disease "
+        "was seen: the patterns that stand for it are drawn by the program.",
+        "",
+        "## Choices",
+        "",
+        "Made on held-out subjects with pattern families that were never trained on. Noise levels "
+        f"{levels.levels}, weights {levels.weights} for the clean slice r is taken from, "
+        f"{levels.departure_weights} for the departure channel d; anomaly map = sign(r) · "
+        f"|r|^{powers.residual_power:g} · d^{powers.departure_power:g} after a median of "
+        f"{powers.median_voxels} voxels.",
+        "",
+        "| levels of r | levels of d | powers of r, d | mean voxel AP, simulated |",
+        "|---|---|---|---|",
+        *(f"| {r.levels} | {r.departure_levels} | {r.powers} | {r.ap:.3f} |" for r in best),
+        "",
+        "## Healthy thresholds",
+        "",
+        *(f"- {name}: {t.value:g} ({t.source})" for name, t in settings.thresholds.items()),
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,34 @@
+"""The model card says what the settings say."""
+
+from counterpart.bundle import ModelSettings, Threshold
+from counterpart.cohort import Cohort
+from counterpart.denoiser import DenoiserConfig
+from counterpart.model_card import CardFacts, model_card
+from counterpart.reconstruction import ReconstructionConfig
+from counterpart.residual import AnomalyConfig
+from counterpart.results import DISCLAIMER
+from counterpart.selection import Choice
+
+SETTINGS = ModelSettings(
+    DenoiserConfig((16, 32), (False, False)),
+    ReconstructionConfig((120, 500), (1.0, 0.0), (0.0, 1.0)),
+    AnomalyConfig(residual_power=0.5),
+    {"T1": Threshold(0.73, "20 real scans")},
+)
+
+
+def test_card_names_model_data_choices_and_thresholds(a_cohort: Cohort) -> None:
+    facts = CardFacts("tiny", 1_500_000, "7 steps of 2 slices.", "Three heads, CC0.")
+    rows = [Choice((120,), (500,), (1.0, 0.0), 0.125), Choice((500,), (500,), (0.0, 1.0), 0.25)]
+    card = model_card(facts, SETTINGS, rows, a_cohort)
+    for text in (
+        "# tiny:",
+        DISCLAIMER,
+        "1.5 million parameters, channels 16–32",
+        "7 steps of 2 slices.",
+        "Three heads, CC0. 3 healthy subjects were trained on, 2 were held out",
+        "|r|^0.5",
+        "- T1: 0.73 (20 real scans)",
+    ):
+        assert text in card
+    assert card.index("0.250") < card.index("0.125")
