@@ -68,7 +68,7 @@ def find_sources(folder: Path) -> list[Source]:
     scans = [path for path in scans if not scan_name(path).endswith(_COMPANIONS)]
     scans = [path for path in scans if _is_t1(scan_name(path))]
     if not scans:
-        raise CohortError(f"{folder}: no T1 scan in NIfTI (NAME_T1.nii.gz) in it.")
+        raise CohortError(f"{folder}: no NIfTI scan with T1 contrast (NAME_T1.nii.gz) in it.")
     sources = []
     for path in scans:
         stem = scan_name(path)

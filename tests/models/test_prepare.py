@@ -258,3 +258,12 @@ def test_a_real_whole_head_is_prepared_with_plausible_tissues(the_real_data: Pat
     assert 0.25 < grey < 0.6
     assert 0.25 < white < 0.5
     assert 0.005 < deep < 0.06
+
+
+def test_other_contrasts_are_no_subjects_and_one_subject_has_one_t1(tmp_path: Path) -> None:
+    for name in ("a_T1.nii.gz", "a_FLAIR.nii.gz", "a_T2.nii.gz", "b.nii"):
+        (tmp_path / name).touch()
+    assert [source.name for source in find_sources(tmp_path)] == ["a", "b"]
+    (tmp_path / "b_T1.nii.gz").touch()
+    with pytest.raises(CohortError, match="more than one T1 scan of subject 'b'"):
+        find_sources(tmp_path)
