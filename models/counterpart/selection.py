@@ -42,23 +42,28 @@ CANDIDATE_LEVELS = (60, 120, 250, 400, 500, 600, 750)
 CANDIDATE_POWERS = ((1.0, 0.0), (1.0, 0.5), (1.0, 1.0), (1.0, 2.0), (0.5, 1.0), (0.0, 1.0))
 MAX_FINDINGS = 1.0
 MAX_FLAGGED_ML = 1.0
+MIN_PATTERN_ML = 2.0
+_TRIES = 12
 _SEED = 80_000_001
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One row of the selection table.
+    """One row of the selection table; means over patterned heads.
 
     Args:
-        levels: Noise levels of the reconstruction.
-        departure_levels: Noise levels of the departure channel.
+        kind: ``levels of r``, ``levels of d`` or ``powers``: what was varied.
+        levels: Noise levels.
         powers: Exponents of residual and departure.
-        ap: Mean voxel average precision over patterned heads.
+        error: Absolute error of the reconstruction within the pattern plus that without, spreads;
+            NaN where it is not what is chosen by.
+        ap: Voxel average precision; NaN where it is not what is chosen by.
     """
 
+    kind: str
     levels: tuple[int, ...]
-    departure_levels: tuple[int, ...]
     powers: tuple[float, float]
+    error: float
     ap: float
 
 
@@ -77,8 +82,20 @@ def validation_heads(
     heads = []
     for code, contrast in enumerate(contrasts):
         for row in range(count):
-            heads.append(maker.head(_SEED + code, row, contrast, families=families))
+            heads.append(_head(maker, code, row, contrast, families))
     return heads
+
+
+def _head(
+    maker: ExampleMaker, code: int, row: int, contrast: str, families: Sequence[str] | None
+) -> Examples:
+    """A head; if it has a pattern, the first draw with one of at least 2 ml."""
+    for attempt in range(_TRIES):
+        head = maker.head(_SEED + code + 1000 * attempt, row, contrast, families=families)
+        volume_ml = float((head.departure > 0.5).sum()) * CANVAS.voxel_volume_ml
+        if families is None or volume_ml >= MIN_PATTERN_ML:
+            break
+    return head
 
 
 def choose_settings(
@@ -86,33 +103,37 @@ def choose_settings(
 ) -> tuple[ReconstructionConfig, AnomalyConfig, list[Choice]]:
     """Try noise levels and exponents on patterned heads.
 
-    Levels are chosen with the plain product of residual and departure, then the exponents.
+    The reconstruction's levels are those that heal best: the least error within the pattern plus
+    without. The departure channel's levels and then the exponents are those that find best.
 
     Returns:
         The best settings, and the whole table.
     """
     answers = [_per_level(denoiser, head, progress) for head in heads]
     sets = _level_sets(CANDIDATE_LEVELS)
-    table = [
-        Choice(levels, levels, powers, _mean_ap(heads, answers, levels, levels, powers))
+    healing = [
+        Choice("levels of r", levels, (1.0, 0.0), _mean_error(heads, answers, levels), math.nan)
         for levels in sets
-        for powers in ((1.0, 0.0), (0.0, 1.0))
     ]
-    by_residual = max((row for row in table if row.powers[1] == 0), key=lambda row: row.ap)
-    by_departure = max((row for row in table if row.powers[0] == 0), key=lambda row: row.ap)
-    levels, seen = by_residual.levels, by_departure.levels
-    for powers in CANDIDATE_POWERS:
-        ap = _mean_ap(heads, answers, levels, seen, powers)
-        table.append(Choice(levels, seen, powers, ap))
-    best = max(table[-len(CANDIDATE_POWERS) :], key=lambda row: row.ap)
+    finding = [
+        Choice("levels of d", levels, (0.0, 1.0), math.nan, _departure_ap(heads, answers, levels))
+        for levels in sets
+    ]
+    levels = min(healing, key=lambda row: row.error).levels
+    seen = max(finding, key=lambda row: row.ap).levels
     every = tuple(sorted({*levels, *seen}))
+    mixing = [
+        Choice("powers", every, powers, math.nan, _mean_ap(heads, answers, levels, seen, powers))
+        for powers in CANDIDATE_POWERS
+    ]
+    best = max(mixing, key=lambda row: row.ap)
     config = ReconstructionConfig(
         levels=every,
         weights=tuple(float(level in levels) for level in every),
         departure_weights=tuple(float(level in seen) for level in every),
     )
     anomaly = AnomalyConfig(residual_power=best.powers[0], departure_power=best.powers[1])
-    return config, anomaly, table
+    return config, anomaly, [*healing, *finding, *mixing]
 
 
 def healthy_anomalies(
@@ -241,6 +262,33 @@ def _anomaly(head: Examples, answer: Reconstruction, config: AnomalyConfig) -> N
     brain = from_slices(head.brain.cpu()) > 0.5
     residual = residual_map(from_slices(head.shown.cpu()), from_slices(answer.clean), brain)
     return anomaly_map(residual, from_slices(answer.departure), brain, config, thick=False)
+
+
+def _mean_error(
+    heads: Sequence[Examples], answers: Sequence[dict[int, Reconstruction]], levels: Sequence[int]
+) -> float:
+    """Mean absolute error of the clean slices within the pattern plus that without, spreads."""
+    errors = []
+    for head, answer in zip(heads, answers, strict=True):
+        member, brain = head.departure.cpu(), head.brain.cpu() > 0.5
+        error = (_mixed(answer, levels, levels).clean - head.clean.cpu()).abs()
+        for place in (brain & (member > 0.5), brain & (member < 0.02)):
+            errors.append(float(error[place].mean()) if place.any() else 0.0)
+    return 2.0 * float(np.mean(errors))
+
+
+def _departure_ap(
+    heads: Sequence[Examples], answers: Sequence[dict[int, Reconstruction]], levels: Sequence[int]
+) -> float:
+    """Mean voxel average precision of the departure channel as it is."""
+    scores = []
+    for head, answer in zip(heads, answers, strict=True):
+        brain = head.brain.cpu() > 0.5
+        truth = head.departure.cpu()[brain] > 0.5
+        if truth.any():
+            score = _mixed(answer, levels, levels).departure[brain]
+            scores.append(float(average_precision(score, truth)))
+    return float(np.mean(scores))
 
 
 def _mean_ap(

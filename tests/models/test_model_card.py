@@ -19,7 +19,13 @@ SETTINGS = ModelSettings(
 
 def test_card_names_model_data_choices_and_thresholds(a_cohort: Cohort) -> None:
     facts = CardFacts("tiny", 1_500_000, "7 steps of 2 slices.", "Three heads, CC0.")
-    rows = [Choice((120,), (500,), (1.0, 0.0), 0.125), Choice((500,), (500,), (0.0, 1.0), 0.25)]
+    nan = float("nan")
+    rows = [
+        Choice("levels of d", (500,), (0.0, 1.0), nan, 0.125),
+        Choice("levels of d", (120,), (0.0, 1.0), nan, 0.25),
+        Choice("levels of r", (500,), (1.0, 0.0), 0.75, nan),
+        Choice("levels of r", (120,), (1.0, 0.0), 0.5, nan),
+    ]
     card = model_card(facts, SETTINGS, rows, a_cohort)
     for text in (
         "# tiny:",
@@ -31,4 +37,5 @@ def test_card_names_model_data_choices_and_thresholds(a_cohort: Cohort) -> None:
         "- T1: 0.73 (20 real scans)",
     ):
         assert text in card
-    assert card.index("0.250") < card.index("0.125")
+    assert card.index("0.500") < card.index("0.750") < card.index("0.250") < card.index("0.125")
+    assert "nan" not in card
