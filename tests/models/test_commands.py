@@ -109,15 +109,28 @@ def test_an_earlier_result_stays_unless_overwriting_is_asked_for(
 ) -> None:
     earlier = tmp_path / "good_FLAIR"
     earlier.mkdir()
-    (earlier / "note.txt").write_text("mine")
+    (earlier / "report.png").write_bytes(b"earlier")
     arguments = ["generate", str(a_stripped_scan), "-o", str(tmp_path), "--model", str(a_bundle)]
     assert main(arguments) == 1
     assert "--overwrite" in spoken()
-    assert [path.name for path in earlier.iterdir()] == ["note.txt"]
+    assert [path.name for path in earlier.iterdir()] == ["report.png"]
+    assert (earlier / "report.png").read_bytes() == b"earlier"
     assert main([*arguments, "--overwrite"]) == 0
     assert "done good_FLAIR: " in spoken()
     assert (earlier / "anomaly.nii.gz").is_file()
-    assert not (earlier / "note.txt").exists()
+    assert (earlier / "report.png").read_bytes() != b"earlier"
+
+
+def test_files_of_others_stay_even_when_overwriting_is_asked_for(
+    a_bundle: Path, a_stripped_scan: Path, tmp_path: Path, spoken: Spoken
+) -> None:
+    folder = tmp_path / "good_FLAIR"
+    folder.mkdir()
+    (folder / "note.txt").write_text("mine")
+    arguments = ["generate", str(a_stripped_scan), "-o", str(tmp_path), "--model", str(a_bundle)]
+    assert main([*arguments, "--overwrite"]) == 1
+    assert "note.txt" in spoken()
+    assert [path.name for path in folder.iterdir()] == ["note.txt"]
 
 
 def test_an_earlier_result_is_noticed_before_the_scan_is_read(

@@ -18,7 +18,7 @@ from torch import nn
 
 from counterpart.bundle import DEFAULT_MODEL, Model, ModelSettings, Threshold, load_model
 from counterpart.denoiser import DenoiserConfig, Prediction, signal_levels
-from counterpart.errors import BrainError, ModelError
+from counterpart.errors import BrainError
 from counterpart.evaluation import patient_figures
 from counterpart.findings import MIN_VOLUME_ML
 from counterpart.generate import (
@@ -354,12 +354,6 @@ def test_slices_and_volume_are_the_same_numbers() -> None:
 
 @pytest.fixture(scope="module")
 def the_released_model() -> Model:
-    try:
-        folder = package_data("pretrained") / DEFAULT_MODEL
-    except ModelError:
-        folder = None
-    if folder is None or not folder.is_dir():
-        pytest.skip("models/pretrained/healthy-brain is not there yet")
     return load_model(DEFAULT_MODEL)
 
 
