@@ -11,8 +11,7 @@ pixel-unshuffled slice (4 channels at half size) with the brain mask beside it. 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from monai.networks.nets import DiffusionModelUNet
@@ -21,13 +20,14 @@ from torch import nn
 from torch.nn import functional
 
 from counterpart.errors import ModelError
+from counterpart.plain_config import PlainConfig
 
 STEPS = 1000
 _FOLD = 2
 
 
 @dataclass(frozen=True)
-class DenoiserConfig:
+class DenoiserConfig(PlainConfig):
     """Size of the denoiser.
 
     Args:
@@ -52,21 +52,6 @@ class DenoiserConfig:
             )
         if any(width % self.norm_groups for width in self.channels):
             raise ModelError(f"channels {self.channels} must be multiples of {self.norm_groups}.")
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> DenoiserConfig:
-        """Read a configuration; an unknown key is an error that names it."""
-        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
-        if unknown:
-            raise ModelError(f"unknown denoiser setting {unknown[0]!r}.")
-        lists: dict[str, Any] = {
-            key: tuple(v) if isinstance(v, list) else v for key, v in values.items()
-        }
-        return cls(**lists)
-
-    def to_json(self) -> dict[str, Any]:
-        """The configuration as plain values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)

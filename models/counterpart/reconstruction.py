@@ -8,13 +8,13 @@ so the answer depends neither on the device nor on how slices are batched.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 
 from counterpart.denoiser import Denoiser, add_noise, soft_limit
 from counterpart.errors import ModelError
+from counterpart.plain_config import PlainConfig
 from counterpart.seeding import derived_seed
 
 Progress = Callable[[float], None]
@@ -22,7 +22,7 @@ _MIN_BRAIN_VOXELS = 20
 
 
 @dataclass(frozen=True)
-class ReconstructionConfig:
+class ReconstructionConfig(PlainConfig):
     """How slices are repainted.
 
     Args:
@@ -50,21 +50,6 @@ class ReconstructionConfig:
                 raise ModelError(f"weights must not be negative nor all 0, got {weights}.")
         if self.draws < 1:
             raise ModelError(f"expected at least one draw, got {self.draws}.")
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> ReconstructionConfig:
-        """Read a configuration; an unknown key is an error that names it."""
-        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
-        if unknown:
-            raise ModelError(f"unknown reconstruction setting {unknown[0]!r}.")
-        lists: dict[str, Any] = {
-            key: tuple(v) if isinstance(v, list) else v for key, v in values.items()
-        }
-        return cls(**lists)
-
-    def to_json(self) -> dict[str, Any]:
-        """The configuration as plain values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)

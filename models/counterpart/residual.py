@@ -9,20 +9,20 @@ Here all arrays lie in the frame: (I, J, K), about 2 mm in plane.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from counterpart.errors import ModelError
+from counterpart.plain_config import PlainConfig
 
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class AnomalyConfig:
+class AnomalyConfig(PlainConfig):
     """How residual and departure channel become one map.
 
     Args:
@@ -42,18 +42,6 @@ class AnomalyConfig:
             raise ModelError("the powers of the anomaly map must not be negative.")
         if self.departure_power == self.residual_power == 0:
             raise ModelError("one of the powers of the anomaly map must be positive.")
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> AnomalyConfig:
-        """Read a configuration; an unknown key is an error that names it."""
-        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
-        if unknown:
-            raise ModelError(f"unknown anomaly setting {unknown[0]!r}.")
-        return cls(**values)
-
-    def to_json(self) -> dict[str, Any]:
-        """The configuration as plain values."""
-        return asdict(self)
 
 
 def residual_map(scaled: Array, reconstruction: Array, brain: NDArray[np.bool_]) -> Array:
