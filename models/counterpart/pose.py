@@ -10,6 +10,8 @@ in-plane axes follow the template, the slice index is the scan's own.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,7 +107,8 @@ def register(values: NDArray[np.float32], brain: NDArray[np.bool_], grid: Grid) 
     """
     coarse = _isotropic(values, brain, grid)
     try:
-        transform = _mutual_information_affine(*coarse)
+        with _one_itk_thread():
+            transform = _mutual_information_affine(*coarse)
     except RuntimeError as error:
         raise PoseError(
             f"the registration to the template failed ({str(error).splitlines()[-1]}). "
@@ -121,6 +124,20 @@ def register(values: NDArray[np.float32], brain: NDArray[np.bool_], grid: Grid) 
             f"{overlap:.2f}. Check the scan's orientation, its coverage and the brain mask."
         )
     return Pose(matrix, overlap)
+
+
+@contextmanager
+def _one_itk_thread() -> Iterator[None]:
+    """ITK's metrics sum over threads in any order; with one, a scan always gets the same pose.
+
+    The metrics take their number of threads from ITK's global default, not from the registration.
+    """
+    before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
 
 
 def _isotropic(
@@ -196,7 +213,7 @@ def _mutual_information_affine(moving: sitk.Image, moving_mask: sitk.Image) -> N
 
 def _registration(*, steps: int, learning_rate: float) -> sitk.ImageRegistrationMethod:
     method = sitk.ImageRegistrationMethod()
-    method.SetNumberOfThreads(1)  # sums in one order: the same scan always gets the same pose
+    method.SetNumberOfThreads(1)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(
         learningRate=learning_rate,
