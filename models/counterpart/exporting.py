@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from counterpart.errors import ModelError
 from counterpart.model_card import CardFacts, model_card
 from counterpart.results import DISCLAIMER
 from counterpart.selection import choose_settings, choose_thresholds, validation_heads
-from counterpart.training.run import load_averaged_weights
+from counterpart.training.run import checkpoint_step, load_averaged_weights
 
 SELECTION_CONTRASTS = ("T1", "FLAIR")
 
@@ -77,7 +78,7 @@ def export_run(
             progress=status.update,
         )
     chosen = ModelSettings(network, config, anomaly, thresholds)
-    step = int(torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"])
+    step = checkpoint_step(checkpoint)
     batch = int(settings["healing"]["batch_size"])
     facts = CardFacts(
         name=out.name,
@@ -99,9 +100,9 @@ def _metadata(version: str, network: DenoiserConfig) -> dict[str, Any]:
         "0.8.1/meta_schema_20240725.json",
         "version": version,
         "changelog": {version: "first weights"},
-        "monai_version": "1.6.1",
-        "pytorch_version": str(torch.__version__).split("+")[0],
-        "numpy_version": "1.26.4",
+        "monai_version": version_of("monai"),
+        "pytorch_version": version_of("torch").split("+")[0],
+        "numpy_version": version_of("numpy"),
         "required_packages_version": {"healthy-counterpart": __version__},
         "task": "Healthy counterpart of brain MR slices",
         "description": "Diffusion denoiser that answers a slice as it would look in health.",

@@ -94,7 +94,7 @@ def train_denoiser(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(healing.seed)  # the initial weights; all else has its own generators
         module = HealingModule(network, healing, examples, cohort)
-    start = _step_of(last) if last.exists() else 0
+    start = checkpoint_step(last) if last.exists() else 0
     trainer = _trainer(run, healing, device, start)
     trainer.fit(
         module,
@@ -138,7 +138,8 @@ def _check_resume(run: Path, settings: dict[str, Any]) -> None:
             )
 
 
-def _step_of(checkpoint: Path) -> int:
+def checkpoint_step(checkpoint: Path) -> int:
+    """The optimiser step at which a run's checkpoint was written."""
     return int(torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"])
 
 
