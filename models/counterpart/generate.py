@@ -13,13 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from counterpart import __version__
-from counterpart.brain import checked_brain, fill_outside, stripped_brain
+from counterpart.brain import checked_brain, stripped_brain
 from counterpart.bundle import Model, Threshold
 from counterpart.contrast import Contrast, contrast_from_name, contrast_from_tissue
 from counterpart.findings import find_findings
 from counterpart.grid import Grid, Orientation, canonical_orientation
-from counterpart.intensity import Normalisation, fit_normalisation
-from counterpart.pose import Frame, Pose, make_frame, register
+from counterpart.posed_scan import PosedScan, pose_scan
 from counterpart.reconstruction import Reconstruction, best_precision, reconstruct
 from counterpart.residual import anomaly_map, healing_gate, residual_map, tissue_texture
 from counterpart.results import DISCLAIMER, Result
@@ -29,29 +28,6 @@ logger = logging.getLogger(__name__)
 
 Stage = Callable[[str, float], None]
 Array = NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
-class PosedScan:
-    """A scan in its frame, ready for the network.
-
-    Args:
-        turn: Between the stored and the canonical orientation.
-        brain: (I, J, K) brain mask on the canonical grid.
-        pose: Of the brain.
-        frame: What the network is shown.
-        normalisation: Scan units to spreads.
-        scaled: Normalised scan in the frame.
-        inside: Brain mask in the frame.
-    """
-
-    turn: Orientation
-    brain: NDArray[np.bool_]
-    pose: Pose
-    frame: Frame
-    normalisation: Normalisation
-    scaled: Array
-    inside: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +69,11 @@ def generate_counterpart(
         CounterpartError: The scan cannot be used; the message says why.
     """
     tell = stage or (lambda text, share: None)
-    posed = pose_scan(scan, brain_mask, tell)
+    turn = canonical_orientation(scan.grid)
+    tell("Finding the brain", 0.02)
+    brain = find_brain(turn, scan, brain_mask)
+    tell("Bringing it into template pose", 0.08)
+    posed = pose_scan(turn, scan, brain)
     contrast = contrast_from_name(scan.name) or contrast_from_tissue(
         posed.scaled, posed.inside, posed.frame
     )
@@ -106,23 +86,13 @@ def generate_counterpart(
     return _on_scan_grid(scan, posed, maps, contrast, threshold, model, seed)
 
 
-def pose_scan(scan: Scan, brain_mask: NDArray[np.bool_] | None, tell: Stage) -> PosedScan:
-    """Find brain, pose and intensity scale of a scan."""
-    turn = canonical_orientation(scan.grid)
-    grid, values = turn.canonical, turn.forward(scan.values)
-    tell("Finding the brain", 0.02)
+def find_brain(
+    turn: Orientation, scan: Scan, brain_mask: NDArray[np.bool_] | None
+) -> NDArray[np.bool_]:
+    """The brain on the canonical grid: from the mask that is given, or of a stripped scan."""
     if brain_mask is not None:
-        brain = checked_brain(turn.forward(brain_mask), grid)
-    else:
-        brain = stripped_brain(values, grid)
-    tell("Bringing it into template pose", 0.08)
-    pose = register(values, brain, grid)
-    frame = make_frame(grid, pose)
-    normalisation = fit_normalisation(values[brain])
-    filled = normalisation.apply(fill_outside(values, brain))
-    scaled = frame.gather(filled, grid)
-    inside = frame.gather(brain.astype(np.float32), grid, order=1) > 0.5
-    return PosedScan(turn, brain, pose, frame, normalisation, scaled * inside, inside)
+        return checked_brain(turn.forward(brain_mask), turn.canonical)
+    return stripped_brain(turn.forward(scan.values), turn.canonical)
 
 
 def repaint(

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from counterpart import __version__
-from counterpart.brain import checked_brain, fill_outside, largest_component, stripped_brain
+from counterpart.brain import checked_brain, largest_component, stripped_brain
 from counterpart.cohort import PARTS, PreparedSubject, Subject, write_cohort
 from counterpart.contrast import contrast_from_name
 from counterpart.errors import CohortError, CounterpartError
 from counterpart.grid import Orientation, canonical_orientation
-from counterpart.intensity import fit_normalisation
-from counterpart.pose import Frame, make_frame, register
+from counterpart.pose import THICK_SLICE_MM, Frame
+from counterpart.posed_scan import pose_scan
 from counterpart.scans import Scan, companion, is_nifti, read_mask, read_scan, scan_name
 from counterpart.template import load_template
 from counterpart.tissue import Anatomy, label_classes, template_anatomy, tissue_fractions
@@ -165,21 +165,17 @@ def prepare_subject(source: Source, part: str) -> PreparedSubject:
     """
     scan = read_scan(source.scan)
     turn = canonical_orientation(scan.grid)
-    grid, values = turn.canonical, turn.forward(scan.values)
-    labels = _read_labels(source, scan, turn)
-    brain = _brain_of(source, scan, turn, labels)
-    pose = register(values, brain, grid)
-    frame = make_frame(grid, pose)
-    if frame.thick:
+    spacing_mm = turn.canonical.spacing[2]
+    if spacing_mm > THICK_SLICE_MM:
         raise CohortError(
-            f"{source.scan}: slices of {grid.spacing[2]:.1f} mm; the cohort needs 3 mm or thinner."
+            f"{source.scan}: slices of {spacing_mm:.1f} mm; the cohort needs 3 mm or thinner."
         )
-    scaled = fit_normalisation(values[brain]).apply(frame.gather(fill_outside(values, brain), grid))
-    posed_brain = frame.gather(brain.astype(np.float32), grid, order=1) > 0.5
-    anatomy = _posed_anatomy(labels, frame, turn)
-    tissue = tissue_fractions(scaled, posed_brain, anatomy)
-    arrays, low, step = _quantised(scaled, posed_brain, tissue, anatomy)
-    subject = Subject(source.name, part, low, step, round(pose.overlap, 4))
+    labels = _read_labels(source, scan, turn)
+    posed = pose_scan(turn, scan, _brain_of(source, scan, turn, labels))
+    anatomy = _posed_anatomy(labels, posed.frame, turn)
+    tissue = tissue_fractions(posed.scaled, posed.inside, anatomy)
+    arrays, low, step = _quantised(posed.scaled, posed.inside, tissue, anatomy)
+    subject = Subject(source.name, part, low, step, round(posed.pose.overlap, 4))
     return PreparedSubject(subject, arrays)
 
 

@@ -22,16 +22,15 @@ from counterpart.errors import BrainError
 from counterpart.evaluation import patient_figures
 from counterpart.findings import MIN_VOLUME_ML
 from counterpart.generate import (
-    PosedScan,
     as_slices,
     compare,
     from_slices,
     generate_counterpart,
-    pose_scan,
     repaint,
 )
-from counterpart.grid import Grid
+from counterpart.grid import Grid, canonical_orientation
 from counterpart.package_data import package_data
+from counterpart.posed_scan import PosedScan, pose_scan
 from counterpart.reconstruction import ReconstructionConfig
 from counterpart.residual import AnomalyConfig, healing_gate, tissue_texture
 from counterpart.results import DISCLAIMER, Result
@@ -95,7 +94,8 @@ def a_result(a_scan: Scan, a_model: Model, a_brain: Mask) -> Result:
 
 @pytest.fixture(scope="module")
 def a_posed_scan(a_scan: Scan, a_brain: Mask) -> PosedScan:
-    return pose_scan(a_scan, a_brain, lambda text, share: None)
+    turn = canonical_orientation(a_scan.grid)
+    return pose_scan(turn, a_scan, turn.forward(a_brain))
 
 
 def stored_as(array: NDArray[np.generic], grid: Grid, codes: str) -> tuple[NDArray, Grid]:
@@ -278,7 +278,8 @@ def test_what_lies_outside_the_mask_does_not_matter(
     a_posed_scan: PosedScan, a_scan: Scan, a_brain: Mask
 ) -> None:
     other = replace(a_scan, values=np.where(a_brain, a_scan.values, 5000.0).astype(np.float32))
-    posed = pose_scan(other, a_brain, lambda text, share: None)
+    turn = canonical_orientation(other.grid)
+    posed = pose_scan(turn, other, turn.forward(a_brain))
     np.testing.assert_array_equal(posed.pose.matrix, a_posed_scan.pose.matrix)
     assert posed.normalisation == a_posed_scan.normalisation
     np.testing.assert_array_equal(posed.scaled, a_posed_scan.scaled)

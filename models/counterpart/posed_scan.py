@@ -1,0 +1,58 @@
+"""Brings a scan with its brain mask into the frame, normalised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpart.brain import fill_outside
+from counterpart.grid import Orientation
+from counterpart.intensity import Normalisation, fit_normalisation
+from counterpart.pose import Frame, Pose, make_frame, register
+from counterpart.scans import Scan
+
+
+@dataclass(frozen=True, eq=False)
+class PosedScan:
+    """A scan in its frame, ready for the network.
+
+    Args:
+        turn: Between the stored and the canonical orientation.
+        brain: (I, J, K) brain mask on the canonical grid.
+        pose: Of the brain.
+        frame: What the network is shown.
+        normalisation: Scan units to spreads.
+        scaled: Normalised scan in the frame, 0 outside the brain.
+        inside: Brain mask in the frame.
+    """
+
+    turn: Orientation
+    brain: NDArray[np.bool_]
+    pose: Pose
+    frame: Frame
+    normalisation: Normalisation
+    scaled: NDArray[np.float32]
+    inside: NDArray[np.bool_]
+
+
+def pose_scan(turn: Orientation, scan: Scan, brain: NDArray[np.bool_]) -> PosedScan:
+    """Find pose, frame and intensity scale of a scan.
+
+    Args:
+        turn: Of the scan's grid.
+        scan: The scan as stored.
+        brain: (I, J, K) brain mask on the canonical grid.
+
+    Raises:
+        PoseError: The brain cannot be brought into template pose.
+        ScanError: The brain shows nothing.
+    """
+    grid, values = turn.canonical, turn.forward(scan.values)
+    pose = register(values, brain, grid)
+    frame = make_frame(grid, pose)
+    normalisation = fit_normalisation(values[brain])
+    scaled = frame.gather(normalisation.apply(fill_outside(values, brain)), grid)
+    inside = frame.gather(brain.astype(np.float32), grid, order=1) > 0.5
+    return PosedScan(turn, brain, pose, frame, normalisation, scaled * inside, inside)
