@@ -26,6 +26,7 @@ class Finding:
         mean: Mean absolute value of the anomaly map.
         centre_ras_mm: Voxel nearest to the centre of mass that belongs to the finding, RAS, mm.
         side: ``left``, ``right`` or ``midline`` of the patient, by template pose.
+        region: Coarse anatomical region, in words; empty where none is known.
     """
 
     number: int
@@ -35,6 +36,7 @@ class Finding:
     mean: float
     centre_ras_mm: tuple[float, float, float]
     side: str
+    region: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The finding as plain values."""

@@ -31,6 +31,7 @@ class Result:
         contrast: ``T1``, ``T1c``, ``T2``, ``FLAIR`` or ``unknown``.
         template_from_world: (4, 4) pose, scan world to template world, mm.
         provenance: Model, weights, seed, versions, parameters.
+        warnings: Sentences for the reader: what about this scan is doubtful.
     """
 
     scan: Scan
@@ -45,3 +46,4 @@ class Result:
     contrast: str
     template_from_world: NDArray[np.float64]
     provenance: dict[str, Any]
+    warnings: tuple[str, ...] = ()
