@@ -81,6 +81,9 @@ def _add_prepare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = commands.add_parser("prepare", help="prepare healthy T1 scans for training, once")
     parser.add_argument("folder", type=Path, metavar="DIR", help="healthy scans")
     parser.add_argument("-o", "--out", type=Path, required=True, help="the cohort's folder")
+    parser.add_argument(
+        "--label-maps", type=Path, help="folder of label maps of whole heads (SynthSeg numbers)"
+    )
     parser.set_defaults(run=_prepare)
 
 
@@ -88,10 +91,12 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser("train", help="train on a prepared cohort")
     parser.add_argument("--cohort", type=Path, required=True, help="from `counterpart prepare`")
     parser.add_argument("-o", "--out", type=Path, required=True, help="the run's folder")
-    parser.add_argument("--stage", choices=("denoiser",), default="denoiser")
-    parser.add_argument("--steps", type=int, default=20_000, help="optimiser steps (20000)")
-    parser.add_argument("--batch-size", type=int, default=16, help="slices per step (16)")
-    parser.add_argument("--channels", type=int, nargs="+", default=[64, 96, 128])
+    parser.add_argument("--stage", choices=("denoiser", "brain"), default="denoiser")
+    parser.add_argument("--steps", type=int, help="optimiser steps (denoiser 20000, brain 3000)")
+    parser.add_argument("--batch-size", type=int, help="slices (16) or heads (2) per step")
+    parser.add_argument(
+        "--channels", type=int, nargs="+", help="widths of the denoiser (64 96 128), brain (16)"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
@@ -164,7 +169,7 @@ def _demo(options: argparse.Namespace) -> int:
 def _prepare(options: argparse.Namespace) -> int:
     from counterpart.commands import prepare
 
-    return prepare(options.folder, options.out)
+    return prepare(options.folder, options.out, label_maps=options.label_maps)
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -173,6 +178,7 @@ def _train(options: argparse.Namespace) -> int:
     if options.time_steps:
         return time_training(options.cohort, options.channels, options.time_steps, options.device)
     return train(
+        options.stage,
         options.cohort,
         options.out,
         channels=options.channels,

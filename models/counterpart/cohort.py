@@ -150,7 +150,7 @@ def read_cohort(folder: Path) -> Cohort:
     Raises:
         CohortError: The folder is no cohort, of another format, or damaged.
     """
-    index = _read_index(folder)
+    index = read_index(folder)
     parts: list[dict[str, NDArray[np.uint8]]] = []
     for shard in index["shards"]:
         path = folder / str(shard["file"])
@@ -164,10 +164,15 @@ def read_cohort(folder: Path) -> Cohort:
 
 def source_of(folder: Path) -> str:
     """What a cohort was made from, in the words of its ``cohort.json``."""
-    return str(_read_index(folder).get("source", "unknown"))
+    return str(read_index(folder).get("source", "unknown"))
 
 
-def _read_index(folder: Path) -> dict[str, Any]:
+def read_index(folder: Path) -> dict[str, Any]:
+    """The contents of ``cohort.json``, checked against its hash.
+
+    Raises:
+        CohortError: It is missing, damaged, or of another format.
+    """
     path = folder / "cohort.json"
     if not path.is_file():
         raise CohortError(f"{folder}: no cohort.json. Make a cohort with `counterpart prepare`.")

@@ -78,7 +78,7 @@ def run_demo(out: Path, *, model: str, device: str) -> int:
     return status
 
 
-def prepare(folder: Path, out: Path) -> int:
+def prepare(folder: Path, out: Path, *, label_maps: Path | None = None) -> int:
     """Prepare a healthy cohort.
 
     Returns:
@@ -91,7 +91,7 @@ def prepare(folder: Path, out: Path) -> int:
         def tell(done: int, total: int, name: str) -> None:
             progress.update(task, completed=done, total=total, description=name)
 
-        digest, count, refusals = prepare_cohort(folder, out, progress=tell)
+        digest, count, refusals = prepare_cohort(folder, out, label_maps=label_maps, progress=tell)
     text = f"{count} subjects in {out}, content hash {digest[:12]}"
     console.print(text, soft_wrap=True, markup=False)
     for refusal in refusals:

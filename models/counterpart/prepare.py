@@ -13,6 +13,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,10 @@ from counterpart.cohort import PARTS, PreparedSubject, Subject, write_cohort
 from counterpart.contrast import contrast_from_name
 from counterpart.errors import CohortError, CounterpartError
 from counterpart.grid import Orientation, canonical_orientation
+from counterpart.heads import HeadEntry, PreparedHead, write_heads
 from counterpart.pose import THICK_SLICE_MM, Frame
 from counterpart.posed_scan import pose_scan
+from counterpart.prepare_heads import head_of_scan, heads_of_label_maps
 from counterpart.scans import Scan, companion, is_nifti, read_mask, read_scan, scan_name
 from counterpart.template import load_template
 from counterpart.tissue import Anatomy, label_classes, template_anatomy, tissue_fractions
@@ -116,13 +119,18 @@ def read_split(folder: Path, names: list[str]) -> dict[str, str]:
 
 
 def prepare_cohort(
-    folder: Path, out: Path, *, progress: Progress | None = None
+    folder: Path,
+    out: Path,
+    *,
+    label_maps: Path | None = None,
+    progress: Progress | None = None,
 ) -> tuple[str, int, list[Refusal]]:
-    """Prepare every scan of a folder.
+    """Prepare every scan of a folder: posed brains, and whole heads for the brain network.
 
     Args:
         folder: Healthy scans.
         out: The cohort's folder; must not hold a cohort yet.
+        label_maps: Folder of label maps of whole heads (SynthSeg numbers), for training.
         progress: Called with (done, total, name).
 
     Returns:
@@ -154,7 +162,26 @@ def prepare_cohort(
 
     facts: dict[str, object] = {"counterpart": __version__, "source": folder.name}
     digest = write_cohort(out, prepared(), facts)
+    refused = {refusal.name for refusal in refusals}
+    heads = prepared_heads([s for s in sources if s.name not in refused], split)
+    maps = heads_of_label_maps(label_maps) if label_maps else ()
+    write_heads(out, chain(heads, maps))
     return digest, count, refusals
+
+
+def prepared_heads(sources: list[Source], split: dict[str, str]) -> Iterator[PreparedHead]:
+    """The whole heads among the sources; what is kept for calibration is left alone."""
+    for source in sources:
+        if split[source.name] == "calibrate" or not (source.labels or source.brain):
+            continue
+        scan = read_scan(source.scan)
+        turn = canonical_orientation(scan.grid)
+        labels = _read_labels(source, scan, turn)
+        brain = _brain_of(source, scan, turn, labels)
+        entry = HeadEntry(source.name, split[source.name], has_image=True)
+        head = head_of_scan(entry, turn.forward(scan.values), brain, labels, turn.canonical)
+        if head is not None:
+            yield head
 
 
 def prepare_subject(source: Source, part: str) -> PreparedSubject:

@@ -10,49 +10,83 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from counterpart.brain_network import BrainNetworkConfig
 from counterpart.cohort import read_cohort
 from counterpart.denoiser import DenoiserConfig
 from counterpart.errors import CounterpartError
+from counterpart.training.brain_stage import BrainTraining
 from counterpart.training.examples import ExampleConfig
+from counterpart.training.head_examples import HeadExampleConfig
 from counterpart.training.healing import HealingConfig, HealingModule, healing_losses
 from counterpart.training.pattern_page import draw_page
-from counterpart.training.run import train_denoiser
+from counterpart.training.run import train_brain, train_denoiser
 
 
 def train(
+    stage: str,
     cohort: Path,
     run: Path,
     *,
-    channels: Sequence[int],
-    steps: int,
-    batch_size: int,
+    channels: Sequence[int] | None,
+    steps: int | None,
+    batch_size: int | None,
     seed: int,
     device: str,
     resume: bool,
 ) -> int:
-    """Train the denoiser and say where its checkpoint lies."""
+    """Train a stage and say where its checkpoint lies; None means the stage's own default."""
     # Lightning announces accelerators that are not there, and products.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    last = train_denoiser(
-        cohort,
-        run,
-        network=network_of(channels),
-        healing=HealingConfig(steps=steps, batch_size=batch_size, seed=seed),
-        examples=ExampleConfig(),
-        resume=resume,
-        device=device,
-    )
+    given = {"steps": steps, "batch_size": batch_size}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if stage == "brain":
+        last = train_brain(
+            cohort,
+            run,
+            network=brain_network_of(channels),
+            training=BrainTraining(seed=seed, **chosen),
+            examples=HeadExampleConfig(),
+            resume=resume,
+            device=device,
+        )
+    else:
+        last = train_denoiser(
+            cohort,
+            run,
+            network=network_of(channels),
+            healing=HealingConfig(seed=seed, **chosen),
+            examples=ExampleConfig(),
+            resume=resume,
+            device=device,
+        )
     Console().print(f"Checkpoint: {last}", soft_wrap=True, highlight=False)
     return 0
 
 
-def network_of(channels: Sequence[int]) -> DenoiserConfig:
+def network_of(channels: Sequence[int] | None) -> DenoiserConfig:
     """A denoiser of the given widths, with attention on the lowest level."""
+    if channels is None:
+        return DenoiserConfig()
     attention = (False,) * (len(channels) - 1) + (True,)
     return DenoiserConfig(channels=tuple(channels), attention=attention)
 
 
-def time_training(cohort: Path, channels: Sequence[int], steps: int, device: str) -> int:
+def brain_network_of(channels: Sequence[int] | None) -> BrainNetworkConfig:
+    """A brain network of the given width.
+
+    Raises:
+        CounterpartError: More than one width is given; the levels below double it.
+    """
+    if channels is None:
+        return BrainNetworkConfig()
+    if len(channels) != 1:
+        raise CounterpartError(
+            f"the brain network takes one width, got {list(channels)}; each level doubles it."
+        )
+    return BrainNetworkConfig(channels=channels[0])
+
+
+def time_training(cohort: Path, channels: Sequence[int] | None, steps: int, device: str) -> int:
     """Print seconds per step with and without making the examples, measured in one run."""
     place = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
     healing = HealingConfig(steps=steps)

@@ -15,6 +15,7 @@ from counterpart.errors import CohortError
 from counterpart.targets import HELD_OUT_FAMILIES
 from counterpart.training.examples import ExampleConfig, ExampleMaker, Examples
 from counterpart.training.figures import healing_figures
+from counterpart.training.schedule import Schedule, optimiser_and_rate
 
 VALIDATION_SEED = 90_000_001
 VALIDATION_BATCHES = 8
@@ -22,47 +23,23 @@ VALIDATION_STEP = 250
 
 
 @dataclass(frozen=True)
-class HealingConfig:
-    """How the denoiser is trained.
+class HealingConfig(Schedule):
+    """How the denoiser is trained; see `Schedule` for the rest.
 
     Args:
-        steps: Optimiser steps.
-        batch_size: Slices per step and process.
-        learning_rate: Of AdamW, after the warm-up.
-        weight_decay: Of AdamW.
-        warmup_steps: Linear warm-up.
-        decay_share: Share of the steps, at the end, over which the rate falls to zero.
-        ema_decay: Of the exponential moving average of the weights.
         lowest_step: Lowest diffusion step trained on.
         highest_step: Highest diffusion step trained on.
         pattern_weight: Extra weight of pattern voxels in the L1 loss.
         departure_weight: Weight of the departure channel's cross-entropy.
-        validate_every: Steps between validations.
-        checkpoint_every: Steps between checkpoints.
-        seed: Of everything random.
     """
 
-    steps: int = 20_000
-    batch_size: int = 16
-    learning_rate: float = 5e-4
-    weight_decay: float = 0.01
-    warmup_steps: int = 200
-    decay_share: float = 0.25
-    ema_decay: float = 0.998
     lowest_step: int = 20
     highest_step: int = 800
     pattern_weight: float = 3.0
     departure_weight: float = 1.0
-    validate_every: int = 1000
-    checkpoint_every: int = 250
-    seed: int = 1
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch_size < 1:
-            raise CohortError(
-                f"training needs at least one step and one slice per step, got {self.steps} "
-                f"steps of {self.batch_size}."
-            )
+        super().__post_init__()
         if not 0 <= self.lowest_step < self.highest_step < 1000:
             raise CohortError(
                 "diffusion steps must satisfy 0 <= lowest < highest < 1000, got "
@@ -99,7 +76,9 @@ class HealingModule(lightning.LightningModule):
 
     def training_step(self, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:
         """One step; ``batch`` holds the sample numbers, the examples are made here."""
-        examples = self.maker("train").make(self.healing.seed, self.global_step, batch.tolist())
+        with torch.autocast(self.device.type, enabled=False):  # examples in full precision
+            maker = self.maker("train")
+            examples = maker.make(self.healing.seed, self.global_step, batch.tolist())
         span = self.healing.highest_step - self.healing.lowest_step
         step = self.healing.lowest_step + (span * examples.time).long()
         prediction = self.predict(examples, step)
@@ -117,7 +96,8 @@ class HealingModule(lightning.LightningModule):
     def validation_step(self, batch: torch.Tensor, batch_idx: int) -> None:
         """Examples of held-out subjects and families, always the same ones."""
         samples = range(self.healing.batch_size)
-        examples = self.maker("validate").make(VALIDATION_SEED, batch_idx, samples)
+        with torch.autocast(self.device.type, enabled=False):
+            examples = self.maker("validate").make(VALIDATION_SEED, batch_idx, samples)
         step = torch.full((self.healing.batch_size,), VALIDATION_STEP, device=self.device)
         self._shown.append((examples, self.predict(examples, step)))
 
@@ -129,27 +109,7 @@ class HealingModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW; warm-up, constant rate, linear decay to zero."""
-        optimizer = torch.optim.AdamW(
-            self.denoiser.parameters(),
-            lr=self.healing.learning_rate,
-            weight_decay=self.healing.weight_decay,
-            betas=(0.9, 0.99),
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
-
-    def _rate(self, step: int) -> float:
-        return learning_rate_factor(step, self.healing)
-
-
-def learning_rate_factor(step: int, healing: HealingConfig) -> float:
-    """Share of the learning rate at a step: linear up, constant, linear down to zero."""
-    rising = (step + 1) / max(healing.warmup_steps, 1)
-    falling = (healing.steps - step) / max(healing.decay_share * healing.steps, 1.0)
-    return max(0.0, min(1.0, rising, falling))
+        return optimiser_and_rate(self.denoiser.parameters(), self.healing)
 
 
 def healing_losses(

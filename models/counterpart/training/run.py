@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,16 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, Ric
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, Dataset
 
+from counterpart.brain_network import BrainNetworkConfig
 from counterpart.cohort import read_cohort
 from counterpart.denoiser import DenoiserConfig
 from counterpart.errors import CohortError
+from counterpart.heads import read_heads
+from counterpart.training.brain_stage import BrainModule, BrainTraining
 from counterpart.training.examples import ExampleConfig
+from counterpart.training.head_examples import HeadExampleConfig
 from counterpart.training.healing import VALIDATION_BATCHES, HealingConfig, HealingModule
+from counterpart.training.schedule import Schedule
 
 logger = logging.getLogger(__name__)
 
@@ -78,36 +84,107 @@ def train_denoiser(
     Raises:
         CohortError: The cohort cannot be used, or the run exists and ``resume`` is not given.
     """
-    last = run / "checkpoints" / "last.ckpt"
-    if last.exists() and not resume:
-        raise CohortError(f"{run}: holds a run already. Add --resume, or choose another folder.")
+    _refuse_old_run(run, resume)
     cohort = read_cohort(cohort_folder)
-    run.mkdir(parents=True, exist_ok=True)
     settings = {
+        "stage": "denoiser",
         "cohort": cohort.content_hash,
         "network": network.to_json(),
         "healing": asdict(healing),
         "examples": asdict(examples),
     }
+    return _fit(
+        run,
+        settings,
+        healing,
+        VALIDATION_BATCHES,
+        lambda: HealingModule(network, healing, examples, cohort),
+        device=device,
+    )
+
+
+def train_brain(
+    cohort_folder: Path,
+    run: Path,
+    *,
+    network: BrainNetworkConfig,
+    training: BrainTraining,
+    examples: HeadExampleConfig,
+    resume: bool = False,
+    device: str = "auto",
+) -> Path:
+    """Train a brain network on a cohort's whole heads and keep its checkpoints.
+
+    Args:
+        cohort_folder: From ``counterpart prepare``, with whole heads.
+        run: Folder for checkpoints, figures and the settings.
+        network: Size of the network.
+        training: Steps and rates.
+        examples: What the examples are made of.
+        resume: Go on from the run's last checkpoint, if there is one.
+        device: ``auto``, ``cpu`` or ``gpu``.
+
+    Returns:
+        The last checkpoint.
+
+    Raises:
+        CohortError: The cohort cannot be used, or the run exists and ``resume`` is not given.
+    """
+    _refuse_old_run(run, resume)
+    heads = read_heads(cohort_folder)
+    settings = {
+        "stage": "brain",
+        "cohort": heads.content_hash,
+        "network": network.to_json(),
+        "training": asdict(training),
+        "examples": asdict(examples),
+    }
+    held_out = len(heads.part("validate").entries)
+    return _fit(
+        run,
+        settings,
+        training,
+        max(1, held_out // training.batch_size),
+        lambda: BrainModule(network, training, examples, heads),
+        device=device,
+    )
+
+
+def _refuse_old_run(run: Path, resume: bool) -> None:
+    if (run / "checkpoints" / "last.ckpt").exists() and not resume:
+        raise CohortError(f"{run}: holds a run already. Add --resume, or choose another folder.")
+
+
+def _fit(
+    run: Path,
+    settings: dict[str, Any],
+    schedule: Schedule,
+    validation_batches: int,
+    make_module: Callable[[], lightning.LightningModule],
+    *,
+    device: str,
+) -> Path:
+    last = run / "checkpoints" / "last.ckpt"
+    resume = last.exists()
+    run.mkdir(parents=True, exist_ok=True)
     _check_resume(run, settings)
     (run / "settings.json").write_text(json.dumps(settings, indent=1) + "\n")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(healing.seed)  # the initial weights; all else has its own generators
-        module = HealingModule(network, healing, examples, cohort)
-    start = checkpoint_step(last) if last.exists() else 0
-    trainer = _trainer(run, healing, device, start)
+        torch.manual_seed(schedule.seed)  # the initial weights; all else has its own generators
+        module = make_module()
+    trainer = _trainer(run, schedule, device, checkpoint_step(last) if resume else 0)
     trainer.fit(
         module,
-        _loader(healing.steps, healing.batch_size),
-        _loader(VALIDATION_BATCHES, healing.batch_size),
-        ckpt_path=str(last) if resume and last.exists() else None,
-        weights_only=False if resume and last.exists() else None,
+        _loader(schedule.steps, schedule.batch_size),
+        _loader(validation_batches, schedule.batch_size),
+        ckpt_path=str(last) if resume else None,
+        weights_only=False if resume else None,
     )
     trainer.save_checkpoint(last)
     return last
 
 
-def load_averaged_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+def load_averaged_weights(checkpoint: Path, prefix: str = "denoiser.") -> dict[str, torch.Tensor]:
     """The averaged (EMA) weights of a run's checkpoint, float32, without the module's prefix.
 
     Lightning's averaging callback keeps the average in ``state_dict``.
@@ -118,7 +195,6 @@ def load_averaged_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
     if not checkpoint.is_file():
         raise CohortError(f"{checkpoint}: no such checkpoint. Train with `counterpart train`.")
     stored: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=False)
-    prefix = "denoiser."
     weights: dict[str, torch.Tensor] = stored["state_dict"]
     return {key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)}
 
@@ -143,31 +219,31 @@ def checkpoint_step(checkpoint: Path) -> int:
     return int(torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"])
 
 
-def _trainer(run: Path, healing: HealingConfig, device: str, start: int) -> lightning.Trainer:
+def _trainer(run: Path, schedule: Schedule, device: str, start: int) -> lightning.Trainer:
     checkpoints = ModelCheckpoint(
         dirpath=run / "checkpoints",
         filename="step-{step}",
         auto_insert_metric_name=False,
-        every_n_train_steps=healing.checkpoint_every,
+        every_n_train_steps=schedule.checkpoint_every,
         save_last=True,
         save_top_k=1,
     )
     return lightning.Trainer(
-        max_steps=healing.steps,
+        max_steps=schedule.steps,
         accelerator=device,
         devices=1,
         precision="bf16-mixed",
         gradient_clip_val=1.0,
         logger=CSVLogger(run, name="figures", version=f"from-step-{start}"),
         callbacks=[
-            EMAWeightAveraging(decay=healing.ema_decay),
+            EMAWeightAveraging(decay=schedule.ema_decay),
             checkpoints,
             RichProgressBar(),
         ],
-        val_check_interval=healing.validate_every,
+        val_check_interval=schedule.validate_every,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
-        log_every_n_steps=min(25, healing.steps),
+        log_every_n_steps=min(25, schedule.steps),
         enable_model_summary=False,
         use_distributed_sampler=False,
     )

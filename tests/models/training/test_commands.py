@@ -31,6 +31,7 @@ def test_train_leaves_a_checkpoint_and_names_it(
     a_cohort_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = train(
+        "denoiser",
         a_cohort_folder,
         tmp_path / "run",
         channels=[16, 32],
