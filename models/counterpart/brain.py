@@ -40,16 +40,23 @@ def stripped_brain(values: NDArray[np.float32], grid: Grid) -> NDArray[np.bool_]
     Raises:
         BrainError: There is no constant background, or what remains cannot be a brain.
     """
-    corner = values[0, 0, 0]
-    background = values == corner
-    if background.mean() < MIN_BACKGROUND_FRACTION:
+    share = float((values == values[0, 0, 0]).mean())
+    foreground = stripped_foreground(values)
+    if foreground is None:
         raise BrainError(
             "expected a skull-stripped scan with a constant background, but only "
-            f"{100 * float(background.mean()):.0f} % of the voxels share the corner's value: this "
-            "looks like a whole head. Give its brain mask with --brain-mask."
+            f"{100 * share:.0f} % of the voxels share the corner's value: this looks like a whole "
+            "head. Give its brain mask with --brain-mask."
         )
-    brain = largest_component(~background)
-    return checked_brain(brain, grid)
+    return checked_brain(foreground, grid)
+
+
+def stripped_foreground(values: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+    """What stands out from a constant background, holes filled; None if there is no such."""
+    background = values == values[0, 0, 0]
+    if background.mean() < MIN_BACKGROUND_FRACTION:
+        return None
+    return largest_component(~background)
 
 
 def checked_brain(brain: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:

@@ -17,7 +17,7 @@ from torch import nn
 from counterpart.plain_config import PlainConfig
 
 SPACING_MM = 2.0
-MULTIPLE = 16
+CANVAS_SHAPE = (96, 112, 96)
 _FOLD = 2
 
 

@@ -4,6 +4,7 @@
 ``configs/metadata.json``  MONAI's description of the bundle: version, networks, formats
 ``configs/inference.json`` sizes, noise levels, thresholds (plain values; never executed)
 ``models/model.safetensors`` averaged weights, float16
+``models/regions.nii.gz``  coarse regions in template space (`counterpart.regions`), if known
 ``docs/README.md``         the model card
 ``manifest.json``          sha256 of every other file
 ========================== ===================================================================
@@ -15,21 +16,24 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from counterpart.denoiser import Denoiser, DenoiserConfig
 from counterpart.errors import ModelError
 from counterpart.hashing import file_sha256
 from counterpart.package_data import package_data
 from counterpart.reconstruction import ReconstructionConfig
+from counterpart.regions import ATLAS_FILE, RegionAtlas, read_atlas, write_atlas
 from counterpart.residual import AnomalyConfig
 
 DEFAULT_MODEL = "healthy-brain"
 WEIGHTS = "models/model.safetensors"
+REGIONS = f"models/{ATLAS_FILE}"
 METADATA = "configs/metadata.json"
 SETTINGS = "configs/inference.json"
 CARD = "docs/README.md"
@@ -119,6 +123,7 @@ class Model:
         weights_sha256: Of the weights file.
         settings: Everything but the weights.
         denoiser: The network in evaluation mode.
+        regions: Names where findings lie, if the bundle has it.
     """
 
     name: str
@@ -126,6 +131,7 @@ class Model:
     weights_sha256: str
     settings: ModelSettings
     denoiser: Denoiser
+    regions: RegionAtlas | None = None
 
 
 def load_model(source: Path | str = DEFAULT_MODEL, *, device: str = "cpu") -> Model:
@@ -138,31 +144,52 @@ def load_model(source: Path | str = DEFAULT_MODEL, *, device: str = "cpu") -> Mo
     Raises:
         ModelError: The bundle is missing, damaged, or not of this version's form.
     """
+    folder = bundle_folder(source)
+    digests = checked_digests(folder)
+    settings = _read_settings(folder / SETTINGS)
+    metadata = read_json(folder / METADATA)
+    if "version" not in metadata:
+        raise ModelError(f"{folder / METADATA}: the key 'version' is missing.")
+    denoiser = Denoiser(settings.network)
+    load_weights(folder, denoiser, device=device)
+    denoiser.to(memory_format=torch.channels_last)
+    return Model(
+        folder.resolve().name,
+        str(metadata["version"]),
+        digests[WEIGHTS],
+        settings,
+        denoiser,
+        read_atlas(folder / REGIONS) if REGIONS in digests else None,
+    )
+
+
+def bundle_folder(source: Path | str) -> Path:
+    """The folder of a bundle: itself, or that of a released model of this name.
+
+    Raises:
+        ModelError: There is none.
+    """
     folder = Path(source)
     if not folder.is_dir():
         folder = package_data("pretrained") / str(source)
     if not (folder / MANIFEST).is_file():
         raise ModelError(f"{source}: no model bundle (a folder with {MANIFEST}) of this name.")
-    digests = _checked_digests(folder)
-    settings = _read_settings(folder / SETTINGS)
-    metadata = read_json(folder / METADATA)
-    if "version" not in metadata:
-        raise ModelError(f"{folder / METADATA}: the key 'version' is missing.")
-    denoiser = _read_denoiser(folder, settings.network)
-    try:
-        denoiser.to(torch.device(device)).to(memory_format=torch.channels_last)
-    except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"the device {device!r} cannot be used: {error}") from error
-    return Model(
-        folder.resolve().name, str(metadata["version"]), digests[WEIGHTS], settings, denoiser
-    )
+    return folder
 
 
-def _checked_digests(folder: Path) -> dict[str, str]:
+def checked_digests(folder: Path) -> dict[str, str]:
+    """The sha256 of every file of a bundle, compared with the files.
+
+    Raises:
+        ModelError: A file is missing, changed, or not listed.
+    """
     digests = read_json(folder / MANIFEST).get("sha256")
     if not isinstance(digests, dict):
         raise ModelError(f"{folder / MANIFEST}: the key 'sha256' is missing.")
-    for name in sorted({WEIGHTS, METADATA, SETTINGS} | set(digests)):
+    needed = {WEIGHTS, METADATA, SETTINGS}
+    if (folder / REGIONS).exists():
+        needed.add(REGIONS)
+    for name in sorted(needed | set(digests)):
         path = folder / name
         if name not in digests:
             raise ModelError(f"{folder / MANIFEST}: has no sha256 of {name}.")
@@ -180,39 +207,66 @@ def _read_settings(path: Path) -> ModelSettings:
         raise ModelError(f"{path}: a value has the wrong kind ({error}).") from error
 
 
-def _read_denoiser(folder: Path, network: DenoiserConfig) -> Denoiser:
-    denoiser = Denoiser(network)
+def load_weights(folder: Path, network: nn.Module, *, device: str) -> None:
+    """Read a bundle's weights into a network, for evaluation alone.
+
+    Args:
+        folder: Of the bundle.
+        network: Takes the weights, strictly.
+        device: Where the network shall work.
+
+    Raises:
+        ModelError: The weights cannot be read, do not fit, or there is no such device.
+    """
     try:
         weights = {key: value.float() for key, value in load_file(folder / WEIGHTS).items()}
-        denoiser.load_state_dict(weights, strict=True)
+        network.load_state_dict(weights, strict=True)
     except SafetensorError as error:
         raise ModelError(f"{folder / WEIGHTS}: not readable weights ({error}).") from error
     except RuntimeError as error:
         raise ModelError(f"{folder}: the weights do not fit the network ({error}).") from error
-    return denoiser.eval().requires_grad_(False)
+    try:
+        network.to(torch.device(device))
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"the device {device!r} cannot be used: {error}") from error
+    network.eval().requires_grad_(False)
+
+
+class Settings(Protocol):
+    """What turns weights into answers, as plain values."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as plain values."""
+        ...
 
 
 def write_bundle(
     folder: Path,
     weights: dict[str, torch.Tensor],
-    settings: ModelSettings,
+    settings: Settings,
     metadata: dict[str, Any],
     card: str,
+    *,
+    regions: RegionAtlas | None = None,
 ) -> None:
     """Write a bundle; the weights as float16.
 
     Args:
         folder: Made if needed; files of an older bundle in it are replaced.
-        weights: Of the denoiser.
+        weights: Of the network.
         settings: Sizes, levels, thresholds.
         metadata: For ``configs/metadata.json``.
         card: The model card, Markdown.
+        regions: Names where findings lie, if known.
     """
     for name in (WEIGHTS, METADATA, CARD):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
     half = {key: value.half().contiguous() for key, value in weights.items()}
     save_file(half, folder / WEIGHTS)
     (folder / WEIGHTS).chmod(0o644)
+    (folder / REGIONS).unlink(missing_ok=True)
+    if regions is not None:
+        write_atlas(folder / REGIONS, regions)
     (folder / SETTINGS).write_text(json.dumps(settings.to_json(), indent=1) + "\n")
     (folder / METADATA).write_text(json.dumps(metadata, indent=1) + "\n")
     (folder / CARD).write_text(card)

@@ -59,12 +59,32 @@ def _add_generate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser = commands.add_parser(
         "generate", help="healthy counterpart, maps, findings and a picture for each scan"
     )
-    parser.add_argument("scans", nargs="+", type=Path, metavar="SCAN", help="NIfTI scan")
+    parser.add_argument(
+        "scans",
+        nargs="+",
+        type=Path,
+        metavar="SCAN",
+        help="NIfTI (.nii, .nii.gz), NRRD, MHA, or a folder with one DICOM series",
+    )
     parser.add_argument("-o", "--out", type=Path, required=True, help="output folder")
     parser.add_argument(
-        "--brain-mask", type=Path, help="brain mask on the scans' grid; needed unless stripped"
+        "--contrast",
+        choices=("T1", "T1c", "T2", "FLAIR", "unknown"),
+        help="the sequence (else from DICOM tags, the file's name or the tissues)",
+    )
+    parser.add_argument(
+        "--brain-mask", type=Path, help="brain mask on the scans' grid, instead of the network's"
+    )
+    parser.add_argument(
+        "--format",
+        choices=("nii.gz", "nrrd", "mha", "dicom"),
+        default="nii.gz",
+        help="of the maps (nii.gz)",
     )
     _add_model_options(parser)
+    parser.add_argument(
+        "--brain-model", default="brain-extraction", help="bundle of the brain network"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the diffusion's noise (0)")
     parser.add_argument("--overwrite", action="store_true", help="replace earlier results")
     parser.set_defaults(run=_generate)
@@ -147,17 +167,19 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _generate(options: argparse.Namespace) -> int:
-    from counterpart.commands import generate_scans
+    from counterpart.commands import GenerateOptions, generate_scans
 
-    return generate_scans(
-        options.scans,
-        options.out,
-        brain_mask=options.brain_mask,
+    chosen = GenerateOptions(
         model=options.model,
+        brain_model=options.brain_model,
+        brain_mask=options.brain_mask,
+        contrast=options.contrast,
         device=options.device,
         seed=options.seed,
         overwrite=options.overwrite,
+        image_format=options.format,
     )
+    return generate_scans(options.scans, options.out, chosen)
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -191,9 +213,9 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from counterpart.exporting import export_run
+    from counterpart.training.commands import export
 
-    return export_run(
+    return export(
         options.run_folder,
         options.cohort,
         options.out,

@@ -10,6 +10,8 @@ A cohort is a folder with ``cohort.json`` and shards ``part-000.safetensors``. E
 ========== ================= ===== ==========================================================
 
 on the canvas of `counterpart.template`, slices first. The cohort's hash is that of its contents.
+Where label maps are known, ``regions.nii.gz`` says which coarse region lies where
+(`counterpart.regions`), and `counterpart.heads` describes the whole heads.
 """
 
 from __future__ import annotations
@@ -56,10 +58,18 @@ class Subject:
 
 @dataclass(frozen=True, eq=False)
 class PreparedSubject:
-    """One subject with its arrays, ready to be written."""
+    """One subject with its arrays, ready to be written.
+
+    Args:
+        subject: What is known of it.
+        arrays: By name, as in the shards.
+        regions: (I, J, K) codes of `counterpart.regions` on the canvas, where labels are known;
+            they are counted, not written.
+    """
 
     subject: Subject
     arrays: dict[str, NDArray[np.uint8]]
+    regions: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from counterpart.bundle import Model, load_model
+from counterpart.brain_extraction import DEFAULT_BRAIN_MODEL, BrainModel, load_brain_model
+from counterpart.bundle import DEFAULT_MODEL, Model, load_model
 from counterpart.errors import CounterpartError
 from counterpart.evaluation import evaluate, figures_table, find_patients
 from counterpart.generate import generate_counterpart
@@ -20,19 +22,34 @@ from counterpart.results import DISCLAIMER, Result
 from counterpart.scans import read_mask, read_scan, scan_name
 
 DEMO_SCAN = "patients/sample-01_FLAIR.nii.gz"
-DEMO_BRAIN = "patients/sample-01_brain.nii.gz"
 
 
-def generate_scans(
-    scans: Sequence[Path],
-    out: Path,
-    *,
-    brain_mask: Path | None,
-    model: str,
-    device: str,
-    seed: int,
-    overwrite: bool,
-) -> int:
+@dataclass(frozen=True)
+class GenerateOptions:
+    """How counterparts are generated.
+
+    Args:
+        model: Name or folder of the bundle.
+        brain_model: Name or folder of the brain network's bundle.
+        brain_mask: Brain mask on the scans' grid; then no brain network is needed.
+        contrast: The sequence, if the user says it.
+        device: torch device.
+        seed: Of the diffusion's noise.
+        overwrite: Replace earlier results.
+        image_format: Of the maps, one of `counterpart.output.FORMATS`.
+    """
+
+    model: str = DEFAULT_MODEL
+    brain_model: str = DEFAULT_BRAIN_MODEL
+    brain_mask: Path | None = None
+    contrast: str | None = None
+    device: str = "cpu"
+    seed: int = 0
+    overwrite: bool = False
+    image_format: str = "nii.gz"
+
+
+def generate_scans(scans: Sequence[Path], out: Path, options: GenerateOptions) -> int:
     """Generate counterparts for many scans; one that fails leaves the others going.
 
     Returns:
@@ -43,13 +60,22 @@ def generate_scans(
     failures: list[tuple[str, str]] = []
     with _progress(console) as progress:
         task = progress.add_task("Loading the model", total=len(scans))
-        loaded = load_model(model, device=device)
+        model = load_model(options.model, device=options.device)
+        brain_model = None
+        if options.brain_mask is None:
+            brain_model = load_brain_model(options.brain_model, device=options.device)
         for number, path in enumerate(scans):
+
+            def tell(text: str, share: float, path: Path = path, number: int = number) -> None:
+                text = f"{scan_name(path)}: {text}"
+                progress.update(task, completed=number + share, description=text)
+
             try:
-                result = _generate_one(
-                    path, out, loaded, brain_mask, seed, overwrite, progress, task, number
-                )
+                result = _generate_one(path, out, model, brain_model, options, tell)
                 console.print(_one_line(result, out), soft_wrap=True, highlight=False)
+                for warning in result.warnings:
+                    line = f"[yellow]note[/yellow] {escape(warning)}"
+                    console.print(line, soft_wrap=True, highlight=False)
             except (CounterpartError, OSError) as error:
                 failures.append((str(path), str(error)))
                 line = f"[red]failed[/red] {escape(str(path))}"
@@ -60,20 +86,13 @@ def generate_scans(
 
 
 def run_demo(out: Path, *, model: str, device: str) -> int:
-    """Run the chain on the sample patient and say which file to open."""
+    """Run the chain on the sample patient, a whole head, and say which file to open."""
     console = Console()
-    samples = package_data("sample_data")
-    status = generate_scans(
-        [samples / DEMO_SCAN],
-        out,
-        brain_mask=samples / DEMO_BRAIN,
-        model=model,
-        device=device,
-        seed=0,
-        overwrite=True,
-    )
+    scan = package_data("sample_data") / DEMO_SCAN
+    options = GenerateOptions(model=model, device=device, overwrite=True)
+    status = generate_scans([scan], out, options)
     if status == 0:
-        report = (out / scan_name(Path(DEMO_SCAN)) / "report.png").resolve()
+        report = (out / scan_name(Path(DEMO_SCAN)) / "report.html").resolve()
         console.print(f"Open [bold]{escape(str(report))}[/bold]", soft_wrap=True, highlight=False)
     return status
 
@@ -107,13 +126,14 @@ def evaluate_patients(
     console = Console()
     pairs = find_patients(scans[0]) if scans[0].is_dir() else _pairs_of(scans)
     loaded = load_model(model, device=device)
+    brain_model = load_brain_model(device=device)
     with _progress(console) as progress:
         task = progress.add_task("Evaluating", total=len(pairs))
 
         def tell(name: str) -> None:
             progress.update(task, advance=1, description=name)
 
-        rows = evaluate(pairs, loaded, out, seed=seed, progress=tell)
+        rows = evaluate(pairs, loaded, out, brain_model=brain_model, seed=seed, progress=tell)
     if not rows:
         raise CounterpartError("no scan could be evaluated.")
     console.print(figures_table(rows, loaded), soft_wrap=True, highlight=False, markup=False)
@@ -137,25 +157,26 @@ def _generate_one(
     path: Path,
     out: Path,
     model: Model,
-    brain_mask: Path | None,
-    seed: int,
-    overwrite: bool,
-    progress: Progress,
-    task: object,
-    number: int,
+    brain_model: BrainModel | None,
+    options: GenerateOptions,
+    tell: Callable[[str, float], None],
 ) -> Result:
     folder = out / scan_name(path)
-    check_output(folder, overwrite=overwrite)
-
-    def tell(text: str, share: float) -> None:
-        progress.update(task, completed=number + share, description=f"{scan_name(path)}: {text}")  # type: ignore[arg-type]
-
+    check_output(folder, overwrite=options.overwrite)
     tell("Reading", 0.0)
     scan = read_scan(path)
-    mask = read_mask(brain_mask, scan.grid) if brain_mask else None
-    result = generate_counterpart(scan, model, brain_mask=mask, seed=seed, stage=tell)
+    mask = read_mask(options.brain_mask, scan.grid) if options.brain_mask else None
+    result = generate_counterpart(
+        scan,
+        model,
+        brain_model=brain_model,
+        brain_mask=mask,
+        contrast=options.contrast,
+        seed=options.seed,
+        stage=tell,
+    )
     tell("Writing maps and report", 0.95)
-    write_result(result, folder, overwrite=overwrite)
+    write_result(result, folder, overwrite=options.overwrite, image_format=options.image_format)
     return result
 
 

@@ -1,8 +1,7 @@
 """Measures the anomaly map on patients with lesion masks, beside the strongest plain baseline.
 
-The baselines look at intensity alone: the normalised scan, its inverse, and its distance from the
-brain's bulk, each as it is and smoothed by 1.5 and 3 mm. Per set of patients the one with the
-highest mean counts. Masks are used here and nowhere else; nothing is chosen by them.
+Per set of patients the plain baseline with the highest mean counts. Masks are used here and nowhere
+else; nothing is chosen by them.
 """
 
 from __future__ import annotations
@@ -17,21 +16,18 @@ from statistics import mean
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from counterpart.average_precision import average_precision
+from counterpart.baselines import baseline_scores
+from counterpart.brain_extraction import STRIPPED, BrainModel
 from counterpart.bundle import Model
 from counterpart.errors import CounterpartError
 from counterpart.generate import generate_counterpart
-from counterpart.grid import Grid
-from counterpart.intensity import fit_normalisation
 from counterpart.output import write_result
 from counterpart.results import Result
 from counterpart.scans import companion, is_nifti, read_mask, read_scan, scan_name
 
 logger = logging.getLogger(__name__)
-
-SMOOTHING_MM = (0.0, 1.5, 3.0)
 
 
 @dataclass(frozen=True)
@@ -86,6 +82,7 @@ def evaluate(
     model: Model,
     out: Path,
     *,
+    brain_model: BrainModel | None = None,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> list[PatientFigures]:
@@ -95,6 +92,7 @@ def evaluate(
         pairs: Scan and lesion mask.
         model: The model.
         out: One folder per scan, ``figures.csv`` and ``figures.md``.
+        brain_model: For whole heads without a brain mask beside them.
         seed: Of the diffusion's noise.
         progress: Called with the name of each scan.
 
@@ -106,30 +104,13 @@ def evaluate(
         if progress:
             progress(scan_name(path))
         try:
-            rows.append(_evaluate_one(path, mask, model, out, seed))
+            rows.append(_evaluate_one(path, mask, model, brain_model, out, seed))
         except CounterpartError as error:
             logger.warning("left out: %s", error)
     out.mkdir(parents=True, exist_ok=True)
     _write_csv(rows, out / "figures.csv")
     (out / "figures.md").write_text(figures_table(rows, model))
     return rows
-
-
-def baseline_scores(
-    values: NDArray[np.float32], brain: NDArray[np.bool_], grid: Grid
-) -> dict[str, NDArray[np.float32]]:
-    """The plain baselines' scores: intensity, inverted, robust |z|, each at three smoothings.
-
-    Smoothing is normalised by the brain mask, so that the background does not leak in.
-    """
-    scaled = fit_normalisation(values[brain]).apply(values)
-    raw = {"intensity": scaled, "inverted": -scaled, "robust |z|": np.abs(scaled)}
-    scores = {}
-    for name, score in raw.items():
-        for width_mm in SMOOTHING_MM:
-            label = name if width_mm == 0 else f"{name}, {width_mm:g} mm"
-            scores[label] = _masked_smooth(score, brain, grid, width_mm)
-    return scores
 
 
 def figures_table(rows: list[PatientFigures], model: Model) -> str:
@@ -168,14 +149,22 @@ def strongest_baseline(rows: list[PatientFigures]) -> tuple[str, float]:
     return best, means[best]
 
 
-def _evaluate_one(path: Path, mask: Path, model: Model, out: Path, seed: int) -> PatientFigures:
+def _evaluate_one(
+    path: Path,
+    mask: Path,
+    model: Model,
+    brain_model: BrainModel | None,
+    out: Path,
+    seed: int,
+) -> PatientFigures:
     scan = read_scan(path)
     lesion = read_mask(mask, scan.grid)
     brain_file = companion(path, scan.name.rsplit("_", 1)[0], "_brain")
     brain = read_mask(brain_file, scan.grid) if brain_file else None
-    result = generate_counterpart(scan, model, brain_mask=brain, seed=seed)
+    result = generate_counterpart(scan, model, brain_model=brain_model, brain_mask=brain, seed=seed)
     write_result(result, out / scan.name, overwrite=True)
-    return patient_figures(result, lesion, whole_head=brain is not None)
+    stripped = result.provenance["brain_source"] == STRIPPED
+    return patient_figures(result, lesion, whole_head=not stripped)
 
 
 def patient_figures(
@@ -209,17 +198,6 @@ def patient_figures(
         lesion_ml=float(lesion.sum()) * volume,
         flagged_ml=float(flagged.sum()) * volume,
     )
-
-
-def _masked_smooth(
-    score: NDArray[np.float32], brain: NDArray[np.bool_], grid: Grid, width_mm: float
-) -> NDArray[np.float32]:
-    if width_mm == 0:
-        return score
-    sigma = [width_mm / step for step in grid.spacing]
-    weight = ndimage.gaussian_filter(brain.astype(np.float32), sigma)
-    blurred = ndimage.gaussian_filter(np.where(brain, score, 0.0).astype(np.float32), sigma)
-    return np.where(brain, blurred / np.maximum(weight, 1e-6), 0.0).astype(np.float32)
 
 
 def _by_set(rows: list[PatientFigures]) -> dict[tuple[str, str], list[PatientFigures]]:

@@ -15,6 +15,7 @@ from counterpart.cohort import read_cohort, source_of
 from counterpart.denoiser import Denoiser, DenoiserConfig, parameter_count
 from counterpart.errors import ModelError
 from counterpart.model_card import CardFacts, model_card
+from counterpart.regions import ATLAS_FILE, read_atlas
 from counterpart.results import DISCLAIMER
 from counterpart.selection import choose_settings, choose_thresholds, validation_heads
 from counterpart.training.run import checkpoint_step, load_averaged_weights
@@ -46,13 +47,15 @@ def export_run(
         data: Source and licence of the scans, for the card.
 
     Raises:
-        ModelError: The run cannot be read, or was trained on another cohort.
+        ModelError: The run or the atlas cannot be read, or the run is of another cohort.
     """
     console = Console()
     settings = read_json(run / "settings.json")
     cohort = read_cohort(cohort_folder)
     if settings["cohort"] != cohort.content_hash:
         raise ModelError(f"{run}: was trained on another cohort than {cohort_folder}.")
+    atlas = cohort_folder / ATLAS_FILE
+    regions = read_atlas(atlas) if atlas.exists() else None
     network = DenoiserConfig.from_json(settings["network"])
     checkpoint = run / "checkpoints" / "last.ckpt"
     weights = load_averaged_weights(checkpoint)
@@ -85,9 +88,10 @@ def export_run(
         parameters=parameter_count(denoiser),
         training=f"{step} steps of {batch} slices. {note}".strip(),
         data=data or f"Healthy cohort '{source_of(cohort_folder)}'.",
+        regions=regions is not None,
     )
     card = model_card(facts, chosen, table, cohort)
-    write_bundle(out, weights, chosen, _metadata(version, network), card)
+    write_bundle(out, weights, chosen, _metadata(version, network), card, regions=regions)
     console.print(f"Bundle: {out}", soft_wrap=True, highlight=False)
     return 0
 

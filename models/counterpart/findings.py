@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from counterpart.grid import Grid
+from counterpart.grid import FloatArray, Grid
+from counterpart.regions import RegionAtlas
 
 MIN_VOLUME_ML = 0.1
 
@@ -50,6 +51,7 @@ def find_findings(
     template_from_world: NDArray[np.float64],
     *,
     min_volume_ml: float = MIN_VOLUME_ML,
+    atlas: RegionAtlas | None = None,
 ) -> tuple[list[Finding], NDArray[np.uint8]]:
     """Find the connected places of at least ``threshold``, brighter and darker apart.
 
@@ -59,6 +61,7 @@ def find_findings(
         threshold: Smallest absolute value that counts.
         template_from_world: (4, 4) pose, scan world to template world.
         min_volume_ml: Smaller components are neither findings nor part of the mask.
+        atlas: Names the region in which most of a finding lies; without it, none is named.
 
     Returns:
         Findings by falling volume, and the mask (I, J, K), the finding's number in its voxels.
@@ -76,7 +79,8 @@ def find_findings(
     for number, (inside, box, direction) in enumerate(parts[:255], start=1):
         numbers[box][inside] = number
         values = np.abs(anomaly[box][inside])
-        centre = _centre(inside, box, grid)
+        points = grid.world(np.argwhere(inside) + np.array([part.start for part in box]))
+        centre = _centre(points)
         findings.append(
             Finding(
                 number=number,
@@ -86,15 +90,13 @@ def find_findings(
                 mean=round(float(values.mean()), 4),
                 centre_ras_mm=centre,
                 side=_side(centre, template_from_world),
+                region=_region(points, template_from_world, atlas),
             )
         )
     return findings, numbers
 
 
-def _centre(
-    inside: NDArray[np.bool_], box: tuple[slice, ...], grid: Grid
-) -> tuple[float, float, float]:
-    points = grid.world(np.argwhere(inside) + np.array([part.start for part in box]))
+def _centre(points: FloatArray) -> tuple[float, float, float]:
     point = points[((points - points.mean(axis=0)) ** 2).sum(axis=1).argmin()]
     return (round(float(point[0]), 1), round(float(point[1]), 1), round(float(point[2]), 1))
 
@@ -102,3 +104,11 @@ def _centre(
 def _side(centre: tuple[float, float, float], template_from_world: NDArray[np.float64]) -> str:
     across = float(template_from_world[0, :3] @ np.array(centre) + template_from_world[0, 3])
     return "midline" if abs(across) < 4.0 else "right" if across > 0 else "left"
+
+
+def _region(
+    points: FloatArray, template_from_world: NDArray[np.float64], atlas: RegionAtlas | None
+) -> str:
+    if atlas is None:
+        return ""
+    return atlas.region(points @ template_from_world[:3, :3].T + template_from_world[:3, 3])

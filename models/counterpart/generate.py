@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 
 from counterpart import __version__
-from counterpart.brain import checked_brain, stripped_brain
+from counterpart.brain_extraction import BrainModel, find_brain
 from counterpart.bundle import Model, Threshold
-from counterpart.contrast import Contrast, contrast_from_name, contrast_from_tissue
+from counterpart.contrast import Contrast, contrast_from_tissue, tell_contrast
 from counterpart.findings import find_findings
-from counterpart.grid import Grid, Orientation, canonical_orientation
+from counterpart.grid import canonical_orientation
 from counterpart.posed_scan import PosedScan, pose_scan
 from counterpart.reconstruction import Reconstruction, best_precision, reconstruct
 from counterpart.residual import anomaly_map, healing_gate, residual_map, tissue_texture
@@ -45,11 +45,32 @@ class FrameMaps:
     change: Array
 
 
+@dataclass(frozen=True, eq=False)
+class Circumstances:
+    """How a result came about, beside the scan and the model.
+
+    Args:
+        brain_source: Where the brain mask comes from, in words.
+        contrast: The sequence and how it is known.
+        threshold: Of the anomaly map.
+        warnings: Full sentences for the reader.
+        seed: Of the diffusion's noise.
+    """
+
+    brain_source: str
+    contrast: Contrast
+    threshold: Threshold
+    warnings: tuple[str, ...]
+    seed: int
+
+
 def generate_counterpart(
     scan: Scan,
     model: Model,
     *,
+    brain_model: BrainModel | None = None,
     brain_mask: NDArray[np.bool_] | None = None,
+    contrast: str | None = None,
     seed: int = 0,
     stage: Stage | None = None,
 ) -> Result:
@@ -58,7 +79,10 @@ def generate_counterpart(
     Args:
         scan: From `counterpart.scans.read_scan`.
         model: From `counterpart.bundle.load_model`; its device does the work.
-        brain_mask: (I, J, K) on the scan's grid; without it the scan must be skull-stripped.
+        brain_model: From `counterpart.brain_extraction.load_brain_model`, for whole heads; without
+            it, and without a mask, the scan must be skull-stripped.
+        brain_mask: (I, J, K) on the scan's grid; overrides the brain model.
+        contrast: The sequence, if the caller knows it; one of `counterpart.contrast.CONTRASTS`.
         seed: Of the diffusion's noise.
         stage: Called with what is being done and the share of the whole done; may raise to cancel.
 
@@ -71,28 +95,22 @@ def generate_counterpart(
     tell = stage or (lambda text, share: None)
     turn = canonical_orientation(scan.grid)
     tell("Finding the brain", 0.02)
-    brain = find_brain(turn, scan, brain_mask)
-    tell("Bringing it into template pose", 0.08)
-    posed = pose_scan(turn, scan, brain)
-    contrast = contrast_from_name(scan.name) or contrast_from_tissue(
-        posed.scaled, posed.inside, posed.frame
-    )
-    threshold = model.settings.threshold(contrast.name)
+    given = None if brain_mask is None else turn.forward(brain_mask)
+    values = turn.forward(scan.values)
+    found = find_brain(values, turn.canonical, given=given, model=brain_model)
+    tell("Bringing it into template pose", 0.12)
+    posed = pose_scan(turn, values, found.mask)
+    tissue = contrast_from_tissue(posed.scaled, posed.inside, posed.frame)
+    sequence, doubts = tell_contrast(contrast, scan.tags, scan.name, tissue)
+    threshold = model.settings.threshold(sequence.name)
     tell("Repainting the brain as healthy", 0.3)
     answer = repaint(posed, model, seed, lambda share: tell("Repainting", 0.3 + 0.5 * share))
     tell("Comparing with the scan", 0.82)
     maps = compare(posed, answer, model, threshold.value, seed)
     tell("Listing the findings", 0.92)
-    return _on_scan_grid(scan, posed, maps, contrast, threshold, model, seed)
-
-
-def find_brain(
-    turn: Orientation, scan: Scan, brain_mask: NDArray[np.bool_] | None
-) -> NDArray[np.bool_]:
-    """The brain on the canonical grid: from the mask that is given, or of a stripped scan."""
-    if brain_mask is not None:
-        return checked_brain(turn.forward(brain_mask), turn.canonical)
-    return stripped_brain(turn.forward(scan.values), turn.canonical)
+    warnings = (*scan.warnings, *found.warnings, *doubts)
+    circumstances = Circumstances(found.source, sequence, threshold, warnings, seed)
+    return _on_scan_grid(scan, posed, maps, model, circumstances)
 
 
 def repaint(
@@ -141,20 +159,16 @@ def from_slices(slices: torch.Tensor) -> Array:
 
 
 def _on_scan_grid(
-    scan: Scan,
-    posed: PosedScan,
-    maps: FrameMaps,
-    contrast: Contrast,
-    threshold: Threshold,
-    model: Model,
-    seed: int,
+    scan: Scan, posed: PosedScan, maps: FrameMaps, model: Model, how: Circumstances
 ) -> Result:
     """Bring the maps back: what the network changed is taken from the scan at its own detail."""
     grid = posed.turn.canonical
     residual = posed.frame.scatter(maps.residual, grid) * posed.brain
     anomaly = posed.frame.scatter(maps.anomaly, grid) * posed.brain
     change = posed.frame.scatter(maps.change, grid) * posed.brain
-    findings, numbers = find_findings(anomaly, grid, threshold.value, posed.pose.matrix)
+    findings, numbers = find_findings(
+        anomaly, grid, how.threshold.value, posed.pose.matrix, atlas=model.regions
+    )
     spread = np.float32(posed.normalisation.spread)
     back = posed.turn.backward
     residual = back(residual)
@@ -167,43 +181,40 @@ def _on_scan_grid(
         brain=back(posed.brain.astype(np.uint8)),
         mask=back((numbers > 0).astype(np.uint8)),
         findings=findings,
-        threshold=threshold.value,
-        contrast=contrast.name,
+        threshold=how.threshold.value,
+        contrast=how.contrast.name,
         template_from_world=posed.pose.matrix,
-        provenance=_provenance(scan, posed, contrast, threshold, model, seed, grid),
+        provenance=_provenance(scan, posed, model, how),
+        warnings=how.warnings,
     )
 
 
-def _provenance(
-    scan: Scan,
-    posed: PosedScan,
-    contrast: Contrast,
-    threshold: Threshold,
-    model: Model,
-    seed: int,
-    grid: Grid,
-) -> dict[str, Any]:
+def _provenance(scan: Scan, posed: PosedScan, model: Model, how: Circumstances) -> dict[str, Any]:
+    device = model.denoiser.signal.device
     return {
         "disclaimer": DISCLAIMER,
         "scan": scan.name,
         "model": model.name,
         "version": model.version,
         "weights_sha256": model.weights_sha256,
-        "seed": seed,
-        "contrast": contrast.name,
-        "contrast_source": contrast.source,
-        "threshold": threshold.value,
-        "threshold_source": threshold.source,
+        "seed": how.seed,
+        "contrast": how.contrast.name,
+        "contrast_source": how.contrast.source,
+        "threshold": how.threshold.value,
+        "threshold_source": how.threshold.source,
+        "brain_source": how.brain_source,
         "reconstruction": model.settings.reconstruction.to_json(),
         "anomaly": model.settings.anomaly.to_json(),
         "location": posed.normalisation.location,
         "spread": posed.normalisation.spread,
         "pose_overlap": round(posed.pose.overlap, 4),
+        "pose_information": round(posed.pose.information, 4),
         "template_from_world": posed.pose.matrix.tolist(),
-        "spacing_mm": list(grid.spacing),
+        "spacing_mm": list(posed.turn.canonical.spacing),
         "thick_slices": posed.frame.thick,
-        "device": str(model.denoiser.signal.device),
-        "precision": str(best_precision(model.denoiser.signal.device)),
+        "warnings": list(how.warnings),
+        "device": str(device),
+        "precision": str(best_precision(device)),
         "versions": {
             "counterpart": __version__,
             "torch": str(torch.__version__),

@@ -138,17 +138,21 @@ def read_heads(folder: Path) -> Heads:
     try:
         index = json.loads(path.read_text())
         entries = tuple(HeadEntry(**entry) for entry in index["heads"])
+        shards = [(folder / str(shard["file"]), shard["sha256"]) for shard in index["shards"]]
     except (ValueError, TypeError, KeyError) as error:
         raise CohortError(f"{path}: damaged ({error}); prepare the cohort again.") from error
     parts = []
-    for shard in index["shards"]:
-        file = folder / str(shard["file"])
-        if not file.is_file() or file_sha256(file) != shard["sha256"]:
+    for file, digest in shards:
+        if not file.is_file() or file_sha256(file) != digest:
             raise CohortError(f"{file}: missing or changed since it was written; prepare again.")
         parts.append(load_file(file))
     image, tissue = (
         torch.from_numpy(np.concatenate([part[name] for part in parts])) for name in _ARRAYS
     )
+    if len(entries) != len(image):
+        raise CohortError(
+            f"{path}: damaged ({len(entries)} names for {len(image)} heads); prepare again."
+        )
     return Heads(entries, image, tissue, file_sha256(path))
 
 

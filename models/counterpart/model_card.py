@@ -10,6 +10,10 @@ from counterpart.cohort import PARTS, Cohort
 from counterpart.results import DISCLAIMER
 from counterpart.selection import Choice
 
+REGIONS_SENTENCE = (
+    "The regions that findings are named after hold, voxel by voxel of template space, what most "
+    "of the label maps of the subjects trained on say there."
+)
 _ROWS = 4
 _KINDS = ("levels of r", "levels of d", "powers")
 
@@ -23,12 +27,14 @@ class CardFacts:
         parameters: Number of parameters.
         training: Steps, hardware, duration, in words.
         data: Source and licence of the scans, in words.
+        regions: Whether the bundle names the regions of findings.
     """
 
     name: str
     parameters: int
     training: str
     data: str
+    regions: bool = False
 
 
 def model_card(
@@ -47,6 +53,7 @@ def model_card(
     levels = settings.reconstruction
     powers = settings.anomaly
     rows = [row for kind in _KINDS for row in _best_rows(table, kind)]
+    regions = f" {REGIONS_SENTENCE}" if facts.regions else ""
     lines = [
         f"# {facts.name}: a diffusion denoiser that repaints brain MR slices as healthy",
         "",
@@ -60,7 +67,7 @@ def model_card(
         f"{facts.data} {count['train']} healthy subjects were trained on, {count['validate']} were "
         "held out for every choice below. FLAIR, T2 and random contrasts were rendered from the "
         "tissue fractions of the T1 scans: no real scan of these contrasts was seen. No disease "
-        "was seen: the patterns that stand for it are drawn by the program.",
+        f"was seen: the patterns that stand for it are drawn by the program.{regions}",
         "",
         "## Choices",
         "",

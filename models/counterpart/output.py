@@ -6,20 +6,34 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from counterpart.errors import CounterpartError
 from counterpart.report import render_report
+from counterpart.report_html import render_html
 from counterpart.results import DISCLAIMER, Result
 from counterpart.scans import write_map
 
 MAPS = ("reconstruction", "counterpart", "residual", "anomaly")
 MASKS = ("mask", "brain")
+FORMATS = ("nii.gz", "nrrd", "mha", "dicom")
+_TITLES = {
+    "reconstruction": "Reconstruction (as in health, ungated)",
+    "counterpart": "Healthy counterpart",
+    "residual": "Residual in spreads",
+    "anomaly": "Anomaly map",
+    "mask": "Findings mask",
+    "brain": "Brain mask",
+}
+_SLICE_SUFFIX = ".dcm"
 FILES = {
-    *(f"{name}.nii.gz" for name in (*MAPS, *MASKS)),
+    *(f"{name}.{ending}" for name in (*MAPS, *MASKS) for ending in FORMATS[:3]),
     "findings.json",
     "provenance.json",
+    "report.html",
     "report.png",
 }
 
@@ -38,7 +52,7 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
         )
     if not folder.is_dir():
         raise CounterpartError(f"{folder}: is a file. Choose another output folder.")
-    foreign = sorted(path.name for path in folder.iterdir() if path.name not in FILES)
+    foreign = sorted(path.name for path in folder.iterdir() if not _is_ours(path))
     if foreign:
         raise CounterpartError(
             f"{folder}: holds {foreign[0]!r}, which is not ours to replace. Move it away, or "
@@ -46,7 +60,17 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
         )
 
 
-def write_result(result: Result, folder: Path, *, overwrite: bool = False) -> None:
+def _is_ours(path: Path) -> bool:
+    """Whether a file, or a folder with a DICOM series, is one that a result consists of."""
+    if path.is_dir() and not path.is_symlink():
+        slices = all(part.is_file() and part.suffix == _SLICE_SUFFIX for part in path.iterdir())
+        return path.name in (*MAPS, *MASKS) and slices
+    return path.name in FILES
+
+
+def write_result(
+    result: Result, folder: Path, *, overwrite: bool = False, image_format: str = "nii.gz"
+) -> None:
     """Write maps, findings, provenance and the report.
 
     Everything is written beside the folder first and moved there by one rename, so that a run that
@@ -55,17 +79,23 @@ def write_result(result: Result, folder: Path, *, overwrite: bool = False) -> No
     Args:
         result: From `counterpart.generate.generate_counterpart`.
         folder: Becomes ``reconstruction``, ``counterpart``, ``residual``, ``anomaly``, ``mask``
-            and ``brain`` (``.nii.gz``), ``findings.json``, ``provenance.json``, ``report.png``.
+            and ``brain``, ``findings.json``, ``provenance.json``, ``report.html``, ``report.png``.
         overwrite: Replace an earlier result.
+        image_format: Of the maps, one of `FORMATS`; ``dicom`` makes a folder for each map.
 
     Raises:
-        CounterpartError: The folder exists and ``overwrite`` is not given.
+        CounterpartError: The folder exists and ``overwrite`` is not given, or the format is not
+            known.
     """
+    if image_format not in FORMATS:
+        raise CounterpartError(
+            f"expected one of the formats {', '.join(FORMATS)}, got {image_format!r}."
+        )
     check_output(folder, overwrite=overwrite)
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        _write_files(result, work)
+        _write_files(result, work, image_format)
         work.chmod(0o755)
         if folder.exists():
             shutil.rmtree(folder)
@@ -75,17 +105,29 @@ def write_result(result: Result, folder: Path, *, overwrite: bool = False) -> No
             shutil.rmtree(work)
 
 
-def _write_files(result: Result, folder: Path) -> None:
+def _write_files(result: Result, folder: Path, image_format: str) -> None:
     for name in MAPS:
-        values = getattr(result, name).astype(np.float32)
-        write_map(folder / f"{name}.nii.gz", values, result.scan)
+        _write_image(result, name, getattr(result, name).astype(np.float32), folder, image_format)
     for name in MASKS:
-        write_map(folder / f"{name}.nii.gz", getattr(result, name), result.scan)
+        _write_image(result, name, getattr(result, name), folder, image_format)
     findings = {
         "disclaimer": DISCLAIMER,
         "threshold": result.threshold,
+        "warnings": list(result.warnings),
         "findings": [finding.to_json() for finding in result.findings],
     }
     (folder / "findings.json").write_text(json.dumps(findings, indent=1) + "\n")
     (folder / "provenance.json").write_text(json.dumps(result.provenance, indent=1) + "\n")
     render_report(result, folder / "report.png")
+    render_html(result, folder / "report.html")
+
+
+def _write_image(
+    result: Result, name: str, values: NDArray[Any], folder: Path, image_format: str
+) -> None:
+    if image_format != "dicom":
+        write_map(folder / f"{name}.{image_format}", values, result.scan)
+        return
+    from counterpart.derived_series import write_dicom_series  # pydicom loads slowly
+
+    write_dicom_series(folder / name, values, result.scan, description=_TITLES[name])

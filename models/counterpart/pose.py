@@ -20,9 +20,20 @@ from numpy.typing import NDArray
 
 from counterpart.errors import PoseError
 from counterpart.grid import Grid, resample
+from counterpart.pose_checks import (
+    MAX_STRETCH,
+    MIN_INFORMATION,
+    TURNS,
+    mutual_information,
+    stretches,
+)
 from counterpart.template import CANVAS, load_template
 
 MIN_OVERLAP = 0.80
+_SURE_OVERLAP = 0.91
+_SURE_INFORMATION = 0.09
+_WORTH_REFINING = 0.8
+_CLEARLY = 1.2
 THICK_SLICE_MM = 3.0
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -34,10 +45,12 @@ class Pose:
     Args:
         matrix: (4, 4) scan world to template world, RAS+, mm.
         overlap: Dice coefficient of the moved brain mask and the template's.
+        information: Mutual information of the moved scan and the template, nats.
     """
 
     matrix: NDArray[np.float64]
     overlap: float
+    information: float = float("nan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,15 +113,59 @@ def register(values: NDArray[np.float32], brain: NDArray[np.bool_], grid: Grid) 
         grid: The canonical grid.
 
     Returns:
-        The pose with its mask overlap.
+        The pose with its scores.
 
     Raises:
-        PoseError: The registration failed, or the masks overlap by less than 0.80.
+        PoseError: The registration failed, the masks overlap by less than 0.80, the scan says too
+            little about the template, or it fits better when turned by 180 degrees.
     """
-    coarse = _isotropic(values, brain, grid)
+    images = _isotropic(values, brain, grid)
+    pose = _registered(values, brain, grid, images, np.ones(3), refine=True)
+    if pose.overlap < _SURE_OVERLAP or pose.information < _SURE_INFORMATION:
+        _refuse_turned(pose, values, brain, grid, images)
+    return _checked(pose)
+
+
+def _refuse_turned(
+    pose: Pose,
+    values: NDArray[np.float32],
+    brain: NDArray[np.bool_],
+    grid: Grid,
+    images: tuple[sitk.Image, sitk.Image],
+) -> None:
+    """Raise an error if the head fits clearly better when turned by 180 degrees."""
+    tried = {
+        words: _registered(values, brain, grid, images, np.array(signs), refine=False)
+        for words, signs in TURNS.items()
+    }
+    words = max(tried, key=lambda turn: tried[turn].information)
+    if tried[words].information < max(_WORTH_REFINING * pose.information, MIN_INFORMATION):
+        return
+    other = _registered(values, brain, grid, images, np.array(TURNS[words]), refine=True)
+    if other.information > _CLEARLY * pose.information:
+        raise PoseError(
+            f"the head lies {words} in the file's coordinates: turned back it fits the template "
+            f"with a mutual information of {other.information:.3f}, as it is with "
+            f"{pose.information:.3f}. Correct the orientation in the file's header."
+        )
+
+
+def _registered(
+    values: NDArray[np.float32],
+    brain: NDArray[np.bool_],
+    grid: Grid,
+    images: tuple[sitk.Image, sitk.Image],
+    signs: NDArray[np.float64],
+    *,
+    refine: bool,
+) -> Pose:
+    """The pose that is reached when the search begins with axes turned by ``signs``.
+
+    From the masks alone, then, to refine it, from the intensities.
+    """
     try:
         with _one_itk_thread():
-            transform = _mutual_information_affine(*coarse)
+            transform = _affine(*images, signs, refine=refine)
     except RuntimeError as error:
         raise PoseError(
             f"the registration to the template failed ({str(error).splitlines()[-1]}). "
@@ -118,12 +175,29 @@ def register(values: NDArray[np.float32], brain: NDArray[np.bool_], grid: Grid) 
     scan_from_template = _LPS @ transform @ _LPS
     matrix = np.linalg.inv(scan_from_template)
     overlap = _overlap(brain, grid, scan_from_template)
-    if overlap < MIN_OVERLAP:
+    return Pose(matrix, overlap, mutual_information(values, brain, grid, matrix))
+
+
+def _checked(pose: Pose) -> Pose:
+    if pose.overlap < MIN_OVERLAP:
         raise PoseError(
             f"expected the brain to overlap the template by at least {MIN_OVERLAP:.2f} (Dice), got "
-            f"{overlap:.2f}. Check the scan's orientation, its coverage and the brain mask."
+            f"{pose.overlap:.2f}. Check the scan's orientation, its coverage and the brain mask."
         )
-    return Pose(matrix, overlap)
+    factors = stretches(pose.matrix)
+    if factors[0] > MAX_STRETCH or factors[-1] < 1.0 / MAX_STRETCH:
+        raise PoseError(
+            "expected a brain that fits the template when stretched by at most "
+            f"{MAX_STRETCH:g}, got {factors[0]:.2f} × {factors[1]:.2f} × {factors[2]:.2f}. Check "
+            "the voxel size in the header and the brain mask."
+        )
+    if pose.information < MIN_INFORMATION:
+        raise PoseError(
+            "what lies inside the brain mask does not look like a brain: expected a mutual "
+            f"information with the template of at least {MIN_INFORMATION:g}, got "
+            f"{pose.information:.3f}. Give a brain scan, not a phantom, a mask or noise."
+        )
+    return pose
 
 
 @contextmanager
@@ -182,7 +256,9 @@ def _nearest_rotation(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64],
     return left @ right, float(np.abs(singular - 1).max())
 
 
-def _mutual_information_affine(moving: sitk.Image, moving_mask: sitk.Image) -> NDArray[np.float64]:
+def _affine(
+    moving: sitk.Image, moving_mask: sitk.Image, signs: NDArray[np.float64], *, refine: bool
+) -> NDArray[np.float64]:
     template = load_template()
     every = slice(None, None, 2)
     affine = CANVAS.affine @ np.diag([2.0, 2.0, 2.0, 1.0])
@@ -194,14 +270,17 @@ def _mutual_information_affine(moving: sitk.Image, moving_mask: sitk.Image) -> N
         sitk.AffineTransform(3),
         sitk.CenteredTransformInitializerFilter.MOMENTS,
     )
+    initial = sitk.AffineTransform(initial)
+    initial.SetMatrix(np.diag(signs).ravel().tolist())
     on_masks = _registration(steps=60, learning_rate=2.0)
     on_masks.SetMetricAsMeanSquares()
     on_masks.SetInitialTransform(initial, inPlace=True)
     on_masks.Execute(fixed_mask, moving_mask)
-    on_values = _registration(steps=80, learning_rate=1.0)
-    on_values.SetMetricAsMattesMutualInformation(numberOfHistogramBins=32)
-    on_values.SetInitialTransform(initial, inPlace=True)
-    on_values.Execute(fixed, moving)
+    if refine:
+        on_values = _registration(steps=80, learning_rate=1.0)
+        on_values.SetMetricAsMattesMutualInformation(numberOfHistogramBins=32)
+        on_values.SetInitialTransform(initial, inPlace=True)
+        on_values.Execute(fixed, moving)
     found = sitk.AffineTransform(initial)
     matrix = np.array(found.GetMatrix()).reshape(3, 3)
     centre, shift = np.array(found.GetCenter()), np.array(found.GetTranslation())

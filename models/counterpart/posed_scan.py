@@ -11,7 +11,6 @@ from counterpart.brain import fill_outside
 from counterpart.grid import Orientation
 from counterpart.intensity import Normalisation, fit_normalisation
 from counterpart.pose import Frame, Pose, make_frame, register
-from counterpart.scans import Scan
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,19 +36,21 @@ class PosedScan:
     inside: NDArray[np.bool_]
 
 
-def pose_scan(turn: Orientation, scan: Scan, brain: NDArray[np.bool_]) -> PosedScan:
+def pose_scan(
+    turn: Orientation, values: NDArray[np.float32], brain: NDArray[np.bool_]
+) -> PosedScan:
     """Find pose, frame and intensity scale of a scan.
 
     Args:
         turn: Of the scan's grid.
-        scan: The scan as stored.
+        values: (I, J, K) the scan on the canonical grid.
         brain: (I, J, K) brain mask on the canonical grid.
 
     Raises:
         PoseError: The brain cannot be brought into template pose.
         ScanError: The brain shows nothing.
     """
-    grid, values = turn.canonical, turn.forward(scan.values)
+    grid = turn.canonical
     pose = register(values, brain, grid)
     frame = make_frame(grid, pose)
     normalisation = fit_normalisation(values[brain])

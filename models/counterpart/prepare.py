@@ -30,6 +30,7 @@ from counterpart.heads import HeadEntry, PreparedHead, write_heads
 from counterpart.pose import THICK_SLICE_MM, Frame
 from counterpart.posed_scan import pose_scan
 from counterpart.prepare_heads import head_of_scan, heads_of_label_maps
+from counterpart.regions import ATLAS_FILE, RegionVotes, region_codes, write_atlas
 from counterpart.scans import Scan, companion, is_nifti, read_mask, read_scan, scan_name
 from counterpart.template import load_template
 from counterpart.tissue import Anatomy, label_classes, template_anatomy, tissue_fractions
@@ -125,7 +126,7 @@ def prepare_cohort(
     label_maps: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[str, int, list[Refusal]]:
-    """Prepare every scan of a folder: posed brains, and whole heads for the brain network.
+    """Prepare every scan of a folder: posed brains, regions, and heads for the brain network.
 
     Args:
         folder: Healthy scans.
@@ -141,9 +142,11 @@ def prepare_cohort(
     """
     if (out / "cohort.json").exists():
         raise CohortError(f"{out}: holds a cohort already. Choose another folder or remove it.")
+    maps = heads_of_label_maps(label_maps) if label_maps else ()
     sources = find_sources(folder)
     split = read_split(folder, [source.name for source in sources])
     refusals: list[Refusal] = []
+    votes = RegionVotes()
     count = 0
 
     def prepared() -> Iterator[PreparedSubject]:
@@ -158,13 +161,16 @@ def prepare_cohort(
                 refusals.append(Refusal(source.name, str(error)))
                 continue
             count += 1
+            if item.regions is not None and item.subject.part == "train":
+                votes.add(item.regions)
             yield item
 
     facts: dict[str, object] = {"counterpart": __version__, "source": folder.name}
     digest = write_cohort(out, prepared(), facts)
+    if (atlas := votes.atlas()) is not None:
+        write_atlas(out / ATLAS_FILE, atlas)
     refused = {refusal.name for refusal in refusals}
     heads = prepared_heads([s for s in sources if s.name not in refused], split)
-    maps = heads_of_label_maps(label_maps) if label_maps else ()
     write_heads(out, chain(heads, maps))
     return digest, count, refusals
 
@@ -198,12 +204,12 @@ def prepare_subject(source: Source, part: str) -> PreparedSubject:
             f"{source.scan}: slices of {spacing_mm:.1f} mm; the cohort needs 3 mm or thinner."
         )
     labels = _read_labels(source, scan, turn)
-    posed = pose_scan(turn, scan, _brain_of(source, scan, turn, labels))
+    posed = pose_scan(turn, turn.forward(scan.values), _brain_of(source, scan, turn, labels))
     anatomy = _posed_anatomy(labels, posed.frame, turn)
     tissue = tissue_fractions(posed.scaled, posed.inside, anatomy)
     arrays, low, step = _quantised(posed.scaled, posed.inside, tissue, anatomy)
     subject = Subject(source.name, part, low, step, round(posed.pose.overlap, 4))
-    return PreparedSubject(subject, arrays)
+    return PreparedSubject(subject, arrays, _posed_regions(labels, posed.frame, turn))
 
 
 def _dealt_part(name: str) -> str:
@@ -244,6 +250,15 @@ def _posed_anatomy(labels: NDArray[np.int_] | None, frame: Frame, turn: Orientat
         for name, mask in label_classes(labels).items()
     }
     return Anatomy(**posed)
+
+
+def _posed_regions(
+    labels: NDArray[np.int_] | None, frame: Frame, turn: Orientation
+) -> NDArray[np.uint8] | None:
+    if labels is None:
+        return None
+    codes = region_codes(labels).astype(np.float32)
+    return frame.gather(codes, turn.canonical, order=0).astype(np.uint8)
 
 
 def _quantised(

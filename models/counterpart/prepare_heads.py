@@ -82,28 +82,15 @@ def head_of_scan(
 
 
 def heads_of_label_maps(folder: Path) -> Iterator[PreparedHead]:
-    """The label maps (SynthSeg numbers) of a folder, all of them for training.
+    """The label maps (SynthSeg numbers) of a folder, all of them for training, one by one.
 
     Raises:
-        CohortError: There is none, or one shows no brain.
+        CohortError: There is none (at once), or one shows no brain (when it is its turn).
     """
     paths = [path for path in sorted(folder.glob("*")) if is_nifti(path)]
     if not paths:
         raise CohortError(f"{folder}: no label map (.nii or .nii.gz) in it.")
-    for path in paths:
-        scan = read_scan(path)
-        turn = canonical_orientation(scan.grid)
-        labels = turn.forward(np.rint(scan.values).astype(np.int_))
-        tissue = synthseg_tissue(labels, turn.canonical)
-        brain = (tissue > 0) & (tissue < FIRST_OUTSIDE)
-        if not brain.any():
-            raise CohortError(f"{path}: no SynthSeg brain label in it.")
-        index_map = _head_index_map(brain, turn.canonical)
-        yield PreparedHead(
-            HeadEntry(scan_name(path), "train", has_image=False),
-            np.zeros(HEAD_SHAPE, np.uint8),
-            resample(tissue, index_map, HEAD_SHAPE, order=0).astype(np.uint8),
-        )
+    return map(_head_of_label_map, paths)
 
 
 def synthseg_tissue(labels: NDArray[np.int_], grid: Grid) -> NDArray[np.uint8]:
@@ -129,6 +116,22 @@ def synthseg_tissue(labels: NDArray[np.int_], grid: Grid) -> NDArray[np.uint8]:
     return tissue
 
 
+def _head_of_label_map(path: Path) -> PreparedHead:
+    scan = read_scan(path)
+    turn = canonical_orientation(scan.grid)
+    labels = turn.forward(np.rint(scan.values).astype(np.int_))
+    tissue = synthseg_tissue(labels, turn.canonical)
+    brain = (tissue > 0) & (tissue < FIRST_OUTSIDE)
+    if not brain.any():
+        raise CohortError(f"{path}: no SynthSeg brain label in it.")
+    index_map = _head_index_map(brain, turn.canonical)
+    return PreparedHead(
+        HeadEntry(scan_name(path), "train", has_image=False),
+        np.zeros(HEAD_SHAPE, np.uint8),
+        resample(tissue, index_map, HEAD_SHAPE, order=0).astype(np.uint8),
+    )
+
+
 def _paint_dlmuse(
     tissue: NDArray[np.uint8], labels: NDArray[np.int_], brain: NDArray[np.bool_]
 ) -> None:
@@ -138,6 +141,7 @@ def _paint_dlmuse(
     tissue[np.isin(labels, _DLMUSE_CEREBELLUM)] = CEREBELLUM
     tissue[np.isin(labels, _DLMUSE_BRAINSTEM)] = BRAINSTEM
     tissue[brain & ((classes["fluid"] > 0) | (labels == 0))] = OUTER_FLUID
+    tissue[~brain] = 0
 
 
 def _head_index_map(brain: NDArray[np.bool_], grid: Grid) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import Colormap, LinearSegmentedColormap
+from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.lines import Line2D
@@ -19,58 +19,15 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from counterpart import report_panels as panels
-from counterpart.report_panels import Box, Head
-from counterpart.results import Result
+from counterpart.report_look import DIM, PAGE, PALE, Look
+from counterpart.report_panels import Box, outline_field, place_numbers
 
-WIDTH = 2000
+WIDTH = 2360
 DPI = 100
 FONT = "DejaVu Sans"
 NUMBER_SIZE = 15.0
 SCALE_BAR_MM = 50.0
-PAGE, PALE, DIM, AMBER = "#0c0e11", "#e9edf1", "#9aa4af", "#ffb52e"
 _RIM = withStroke(linewidth=2.5, foreground="black")
-GREYS = LinearSegmentedColormap.from_list("greys", ["black", "white"], 256)
-
-
-@dataclass(frozen=True, eq=False)
-class Look:
-    """How values become greys and colours, the same in every panel of one report.
-
-    Args:
-        window: Black and white level, scan units.
-        residual: Symmetric end of the residual's colours, spreads.
-        anomaly: Symmetric end of the anomaly map's colours.
-        threshold: Of the anomaly map.
-        background: (I, J, K), true where the picture is black whatever the values.
-    """
-
-    window: tuple[float, float]
-    residual: float
-    anomaly: float
-    threshold: float
-    background: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, result: Result, head: Head) -> Look:
-        """Choose the look that suits one result."""
-        window = panels.grey_window(head.scan, head.brain)
-        return cls(
-            window=window,
-            residual=panels.residual_limit(head.residual, head.brain),
-            anomaly=panels.anomaly_limit(result.threshold, [f.peak for f in result.findings]),
-            threshold=result.threshold,
-            background=panels.constant_background(head.scan, head.brain),
-        )
-
-    def grey(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scan values (I, J, K) with the background at the black level."""
-        return np.where(self.background, np.float32(self.window[0]), values)
-
-    @property
-    def overlay(self) -> Colormap:
-        """The anomaly map's colours, transparent below the threshold."""
-        return panels.anomaly_colours(min(max(self.threshold / self.anomaly, 0.0), 1.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,17 +135,6 @@ def printable(words: str) -> str:
     return "".join(c if ord(c) in _glyphs() else "□" for c in " ".join(words.split()))
 
 
-def plain(value: float, sign: str = "") -> str:
-    """A number of three digits with a true minus; ``sign`` is ``+`` to show both signs."""
-    return f"{value:{sign}.3g}".replace("-", "−")
-
-
-def signed(value: float) -> str:
-    """A whole number with its sign, a true minus; zero has none."""
-    whole = round(value)
-    return "0" if whole == 0 else f"{whole:+d}".replace("-", "−")
-
-
 def _shorten(text: Text, width: float) -> None:
     words = text.get_text()
     keep = len(words)
@@ -227,13 +173,30 @@ def draw_image(
 def draw_overlay(panel: Panel, anomaly: NDArray[Any], labels: NDArray[Any], look: Look) -> None:
     """Lay the anomaly map over an image, and a thin outline around each finding."""
     draw_image(panel, anomaly, look.overlay, (-look.anomaly, look.anomaly))
+    draw_outlines(panel, anomaly, labels, look)
+
+
+def draw_baseline(
+    panel: Panel,
+    flagged: NDArray[np.bool_],
+    anomaly: NDArray[Any],
+    labels: NDArray[Any],
+    look: Look,
+) -> None:
+    """Lay what the plain baseline flags over an image, and the findings' outlines."""
+    draw_image(panel, flagged.astype(np.float32), look.plain, (0.0, 1.0))
+    draw_outlines(panel, anomaly, labels, look)
+
+
+def draw_outlines(panel: Panel, anomaly: NDArray[Any], labels: NDArray[Any], look: Look) -> None:
+    """Draw a thin outline around each finding."""
     left, top, wide, tall = panel.view_box
     x = left + (np.arange(labels.shape[1]) + 0.5) * wide / labels.shape[1]
     y = top + (np.arange(labels.shape[0]) + 0.5) * tall / labels.shape[0]
     for sign in (1.0, -1.0):
         inside = (labels > 0) & (sign * anomaly > 0)
         if inside.any() and min(labels.shape) > 1:
-            field = panels.outline_field(sign * anomaly, inside, look.threshold)
+            field = outline_field(sign * anomaly, inside, look.threshold)
             panel.page.sheet.contour(x, y, field, levels=[0.0], colors="white", linewidths=0.9)
 
 
@@ -245,11 +208,11 @@ def draw_letters(panel: Panel, letters: str) -> None:
 
 
 def draw_scale_bar(panel: Panel) -> None:
-    """Mark 5 cm in the lower right corner of a panel."""
+    """Mark 50 mm in the lower right corner of a panel."""
     left, top, wide, tall = panel.place
     right, low, length = left + wide - 10, top + tall - 11, SCALE_BAR_MM * panel.zoom
     panel.page.line([right - length, right], [low, low], PALE, lw=2.5, solid_capstyle="butt")
-    panel.page.mark(right - length / 2, low - 14, "5 cm", 14)
+    panel.page.mark(right - length / 2, low - 14, f"{SCALE_BAR_MM:g} mm", 14)
 
 
 def draw_numbers(panel: Panel, labels: NDArray[Any]) -> None:
@@ -270,7 +233,7 @@ def draw_numbers(panel: Panel, labels: NDArray[Any]) -> None:
         (left, top + tall / 2 - 13, left + 25, top + tall / 2 + 13),
         (left + wide - 25, top + tall / 2 - 13, left + wide, top + tall / 2 + 13),
     ]
-    places = panels.place_numbers(targets, sizes, letters, within)
+    places = place_numbers(targets, sizes, letters, within)
     for number, place in zip(numbers, places, strict=True):
         if place is not None:
             panel.page.mark(*place, str(number), NUMBER_SIZE)

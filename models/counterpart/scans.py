@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,13 @@ from numpy.typing import NDArray
 
 from counterpart.errors import ScanError
 from counterpart.grid import Grid
+from counterpart.meta_image import META_SUFFIXES, read_meta, write_meta
+from counterpart.nifti_image import NIFTI_SUFFIXES, read_nifti, write_nifti
+from counterpart.nrrd_image import NRRD_SUFFIXES, read_nrrd, write_nrrd
+from counterpart.scan_checks import check_values
+from counterpart.stored_image import StoredImage
 
-_UNREADABLE = (
-    nib.filebasedimages.ImageFileError,
-    nib.spatialimages.HeaderDataError,
-    OSError,
-    EOFError,
-    ValueError,
-    zlib.error,
-)
-NIFTI_SUFFIXES = (".nii.gz", ".nii")
-MIN_SLICES = 8
-SPACING_RANGE_MM = (0.2, 10.0)
+SCAN_SUFFIXES = (*NIFTI_SUFFIXES, *NRRD_SUFFIXES, *META_SUFFIXES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,21 +29,31 @@ class Scan:
     Args:
         values: (I, J, K) float32, scale and offset of the file applied.
         grid: Shape and affine as stored.
-        name: File name without extension.
+        name: File name without extension, or the folder's name.
         codes: qform and sform code of the file, kept in everything written for it.
+        tags: What a DICOM header says of modality and sequence; nothing about the person.
+        warnings: Full sentences about what a reader of the maps has to know.
+        header: Geometry of a NIfTI file, kept bit for bit in everything written for it.
+        files: The DICOM files that the scan was read from, in slice order.
     """
 
     values: NDArray[np.float32]
     grid: Grid
     name: str
     codes: tuple[int, int] = (1, 1)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    header: nib.nifti1.Nifti1Header | None = None
+    files: tuple[Path, ...] = ()
 
 
 def scan_name(path: Path) -> str:
-    """The file's name without its NIfTI extension."""
-    for suffix in NIFTI_SUFFIXES:
+    """The file's name without the extension of its format; a folder's name as it is."""
+    for suffix in SCAN_SUFFIXES:
         if path.name.lower().endswith(suffix):
             return path.name[: -len(suffix)]
+    if path.is_dir():
+        return path.resolve().name
     return path.stem
 
 
@@ -67,134 +72,117 @@ def companion(path: Path, subject: str, kind: str) -> Path | None:
 
 
 def read_scan(path: Path | str) -> Scan:
-    """Read a NIfTI scan and check that it can be a brain scan.
+    """Read a scan and check that it can be a brain scan.
 
     Args:
-        path: A ``.nii`` or ``.nii.gz`` file.
+        path: A ``.nii``, ``.nii.gz``, ``.nrrd``, ``.nhdr``, ``.mha`` or ``.mhd`` file, a folder
+            with one DICOM series, or one file of a DICOM series.
 
     Returns:
         The scan on its stored grid.
 
     Raises:
-        ScanError: The file is missing, not NIfTI, truncated, not 3-D, not finite, constant, has
-            fewer than 8 slices in some direction, or has an unusable affine.
+        ScanError: The file is missing, of another format, truncated, not 3-D, not finite, constant,
+            CT, has fewer than 8 slices in some direction, needs more memory than there is, or has
+            an unusable affine.
     """
     path = Path(path)
-    image = _open(path)
-    shape = _spatial_shape(path, image)
-    affine = _checked_affine(path, image)
-    values = _load_values(path, image).reshape(shape)
-    _check_values(path, values)
-    header: Any = image.header
-    codes = (int(header["qform_code"]), int(header["sform_code"]))
-    return Scan(values, Grid(shape, affine), scan_name(path), codes)
+    stored = _read_image(path)
+    check_values(path, stored.values)
+    return Scan(
+        stored.values,
+        Grid(_shape(stored.values), stored.affine),
+        scan_name(path),
+        stored.codes,
+        stored.tags,
+        stored.warnings,
+        stored.header,
+        stored.files,
+    )
 
 
 def read_mask(path: Path | str, grid: Grid) -> NDArray[np.bool_]:
     """Read a mask that must lie on ``grid``; every non-zero voxel belongs to it.
 
+    A mask whose axes are stored in another order or direction is turned to those of ``grid``.
+
     Raises:
         ScanError: The file cannot be read, lies on another grid, or is empty.
     """
     path = Path(path)
-    image = _open(path)
-    shape = _spatial_shape(path, image)
-    affine = _checked_affine(path, image)
-    if shape != grid.shape or not np.allclose(affine, grid.affine, atol=1e-3):
+    stored = _read_image(path)
+    turn = nib.orientations.ornt_transform(
+        nib.orientations.io_orientation(stored.affine), nib.orientations.io_orientation(grid.affine)
+    )
+    step = nib.orientations.inv_ornt_aff(turn, stored.values.shape)
+    values = np.ascontiguousarray(nib.orientations.apply_orientation(stored.values, turn))
+    same_place = np.allclose(stored.affine @ step, grid.affine, atol=1e-3)
+    if values.shape != grid.shape or not same_place:
         raise ScanError(
-            f"{path}: the mask must lie on the scan's grid {grid.shape}, but has shape {shape}"
-            f"{' and another affine' if shape == grid.shape else ''}. Resample it to the scan."
+            f"{path}: the mask must lie on the scan's grid {grid.shape}, but has shape "
+            f"{stored.values.shape}{' and another affine' if values.shape == grid.shape else ''}. "
+            "Resample it to the scan."
         )
-    mask: NDArray[np.bool_] = np.nan_to_num(_load_values(path, image).reshape(shape)) != 0
+    mask: NDArray[np.bool_] = np.nan_to_num(values) != 0
     if not mask.any():
         raise ScanError(f"{path}: the mask is empty. Give a mask that covers the brain.")
     return mask
 
 
 def write_map(path: Path, values: NDArray[Any], like: Scan) -> None:
-    """Write values (I, J, K) as NIfTI on exactly the grid of ``like``, its codes kept."""
+    """Write values (I, J, K) on exactly the grid of ``like``.
+
+    Args:
+        path: Its suffix says the format: ``.nii``, ``.nii.gz``, ``.nrrd`` or ``.mha``.
+        values: (I, J, K); their type is kept, truth values become bytes.
+        like: The scan; a NIfTI scan's geometry header is kept bit for bit in NIfTI.
+    """
     if values.shape != like.grid.shape:
         raise ValueError(f"expected values of shape {like.grid.shape}, got {values.shape}")
-    image = nib.nifti1.Nifti1Image(values, like.grid.affine)
-    qform, sform = like.codes
-    if qform == 0 and sform == 0:
-        sform = 1
-    image.set_sform(like.grid.affine, code=sform)
-    image.set_qform(like.grid.affine, code=qform)
-    image.header.set_xyzt_units("mm")
-    nib.save(image, path)
+    if values.dtype == np.bool_:
+        values = values.astype(np.uint8)
+    suffix = path.name.lower()
+    if suffix.endswith(NIFTI_SUFFIXES):
+        write_nifti(path, values, like.grid.affine, like.codes, like.header)
+    elif suffix.endswith(".nrrd"):
+        write_nrrd(path, values, like.grid.affine)
+    elif suffix.endswith(".mha"):
+        write_meta(path, values, like.grid.affine)
+    else:
+        raise ValueError(f"expected .nii, .nii.gz, .nrrd or .mha, got {path.name!r}")
 
 
-def _open(path: Path) -> Any:
-    if not path.exists():
-        raise ScanError(f"{path}: no such file.")
-    if not is_nifti(path):
-        raise ScanError(f"{path}: expected a NIfTI file (.nii or .nii.gz).")
+def _read_image(path: Path) -> StoredImage:
+    """Read by suffix; every error of the file system becomes a sentence about the scan."""
     try:
-        return nib.load(path)
-    except _UNREADABLE as error:
+        if not path.exists():
+            raise ScanError(f"{path}: no such file.")
+        for suffixes, read in (
+            (NIFTI_SUFFIXES, read_nifti),
+            (NRRD_SUFFIXES, read_nrrd),
+            (META_SUFFIXES, read_meta),
+        ):
+            if path.is_file() and path.name.lower().endswith(suffixes):
+                return read(path)
+        return _read_dicom(path)
+    except (OSError, MemoryError) as error:
         raise ScanError(
-            f"{path}: not a readable NIfTI image ({error}). Export the scan again."
+            f"{path}: cannot be read ({error}). Check the file and try again."
         ) from error
 
 
-def _spatial_shape(path: Path, image: Any) -> tuple[int, int, int]:
-    shape = tuple(int(n) for n in image.shape)
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
-    if len(shape) != 3:
+def _read_dicom(path: Path) -> StoredImage:
+    from counterpart.dicom_frames import DICOM_SUFFIXES, is_dicom  # pydicom loads slowly
+
+    if path.is_file() and path.suffix.lower() not in DICOM_SUFFIXES and not is_dicom(path):
         raise ScanError(
-            f"{path}: expected one 3-D volume, got {len(shape)} dimensions {shape}. "
-            "Split the series and give one volume."
+            f"{path}: expected a NIfTI file (.nii or .nii.gz), NRRD (.nrrd), MetaImage (.mha) or a "
+            f"folder with a DICOM series, got {path.suffix or 'no suffix'!r}. Convert the scan."
         )
-    if min(shape) < MIN_SLICES:
-        raise ScanError(
-            f"{path}: expected at least {MIN_SLICES} slices in each direction, got {shape}. "
-            "Give the whole head's series, not single slices."
-        )
-    dtype = image.get_data_dtype()
-    if dtype.fields is not None or np.issubdtype(dtype, np.complexfloating):
-        raise ScanError(
-            f"{path}: expected one real number per voxel, got {dtype} (colour or phase). "
-            "Give the magnitude images."
-        )
-    return (shape[0], shape[1], shape[2])
+    from counterpart.dicom_series import read_dicom  # SimpleITK loads slowly
+
+    return read_dicom(path)
 
 
-def _checked_affine(path: Path, image: Any) -> NDArray[np.float64]:
-    affine = np.asarray(image.affine, dtype=np.float64)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise ScanError(
-            f"{path}: the header's affine is singular or not finite: {affine[:3].tolist()}. "
-            "Export it again."
-        )
-    spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
-    low, high = SPACING_RANGE_MM
-    if spacing.min() < low or spacing.max() > high:
-        raise ScanError(
-            f"{path}: expected voxels of {low} to {high} mm, got {np.round(spacing, 3).tolist()} "
-            "mm. Check the header's voxel size."
-        )
-    return affine
-
-
-def _load_values(path: Path, image: Any) -> NDArray[np.float32]:
-    try:
-        with np.errstate(over="ignore"):  # too large for float32 becomes inf, refused below
-            return np.asarray(image.dataobj, dtype=np.float32)
-    except (OSError, EOFError, ValueError, zlib.error, MemoryError) as error:
-        raise ScanError(
-            f"{path}: the file ends early or is damaged ({error}). Copy or export it again."
-        ) from error
-
-
-def _check_values(path: Path, values: NDArray[np.float32]) -> None:
-    bad = ~np.isfinite(values)
-    if bad.any():
-        first = tuple(int(n) for n in np.argwhere(bad)[0])
-        raise ScanError(
-            f"{path}: {int(bad.sum())} voxels are not finite numbers, the first at {first}. "
-            "Replace them before."
-        )
-    if float(values.min()) == float(values.max()):
-        raise ScanError(f"{path}: every voxel has the value {float(values.flat[0]):g}; no image.")
+def _shape(values: NDArray[Any]) -> tuple[int, int, int]:
+    return (values.shape[0], values.shape[1], values.shape[2])

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -14,6 +16,7 @@ from counterpart.bundle import (
     CARD,
     MANIFEST,
     METADATA,
+    REGIONS,
     SETTINGS,
     WEIGHTS,
     ModelSettings,
@@ -27,7 +30,9 @@ from counterpart.denoiser import Denoiser, DenoiserConfig
 from counterpart.errors import ModelError
 from counterpart.hashing import file_sha256
 from counterpart.reconstruction import ReconstructionConfig
+from counterpart.regions import RegionAtlas
 from counterpart.residual import AnomalyConfig
+from counterpart.template import CANVAS
 
 NETWORK = DenoiserConfig(
     channels=(8, 16), attention=(False, True), residual_blocks=1, head_channels=8, norm_groups=8
@@ -276,3 +281,56 @@ def test_a_model_without_thresholds_gives_none() -> None:
     bare = ModelSettings(NETWORK, CHOSEN.reconstruction, CHOSEN.anomaly, {})
     with pytest.raises(ModelError, match="no healthy threshold"):
         bare.threshold("T1")
+
+
+@pytest.fixture
+def a_bundle_with_regions(tmp_path: Path) -> Path:
+    """A bundle whose atlas says frontal lobe on the left and parietal lobe on the right."""
+    codes = np.ones(CANVAS.shape, np.uint8)
+    codes[40:] = 2
+    folder = tmp_path / "named"
+    atlas = RegionAtlas(codes)
+    write_bundle(folder, random_weights(), CHOSEN, {"version": "1"}, "# Card\n", regions=atlas)
+    return folder
+
+
+def test_regions_travel_with_the_bundle(a_bundle_with_regions: Path) -> None:
+    regions = load_model(a_bundle_with_regions).regions
+    assert regions is not None
+    assert regions.region(np.array([[-20.0, 0.0, 0.0]])) == "frontal lobe"
+    assert regions.region(np.array([[20.0, 0.0, 0.0]])) == "parietal lobe"
+    assert REGIONS in json.loads((a_bundle_with_regions / MANIFEST).read_text())["sha256"]
+
+
+def test_a_bundle_without_regions_loads(the_written_bundle: Path) -> None:
+    assert load_model(the_written_bundle).regions is None
+
+
+def test_a_bundle_written_without_regions_does_not_keep_older_ones(
+    a_bundle_with_regions: Path,
+) -> None:
+    write_bundle(a_bundle_with_regions, random_weights(), CHOSEN, {"version": "2"}, "# Card\n")
+    assert load_model(a_bundle_with_regions).regions is None
+    assert not (a_bundle_with_regions / REGIONS).exists()
+
+
+def test_changed_regions_are_named(a_bundle_with_regions: Path) -> None:
+    content = bytearray((a_bundle_with_regions / REGIONS).read_bytes())
+    content[-1] ^= 1
+    (a_bundle_with_regions / REGIONS).write_bytes(content)
+    with pytest.raises(ModelError, match=f"{REGIONS}: missing or changed"):
+        load_model(a_bundle_with_regions)
+
+
+def test_regions_that_the_manifest_leaves_out_are_not_trusted(a_bundle_with_regions: Path) -> None:
+    rewrite(a_bundle_with_regions / MANIFEST, lambda values: values["sha256"].pop(REGIONS))
+    with pytest.raises(ModelError, match=f"no sha256 of {REGIONS}"):
+        load_model(a_bundle_with_regions)
+
+
+def test_regions_of_unknown_codes_are_refused(a_bundle_with_regions: Path) -> None:
+    codes = np.full(CANVAS.shape, 200, np.uint8)
+    nib.save(nib.nifti1.Nifti1Image(codes, CANVAS.affine), a_bundle_with_regions / REGIONS)
+    write_manifest(a_bundle_with_regions)
+    with pytest.raises(ModelError, match=f"{REGIONS}: the region code 200 is unknown"):
+        load_model(a_bundle_with_regions)

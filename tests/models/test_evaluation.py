@@ -1,4 +1,4 @@
-"""Figures on patients: closed forms, baselines against slow smoothing, and tables as written."""
+"""Figures on patients: closed forms, and tables as written."""
 
 import csv
 import logging
@@ -17,7 +17,6 @@ from counterpart.denoiser import DenoiserConfig, Prediction, signal_levels
 from counterpart.errors import CounterpartError
 from counterpart.evaluation import (
     PatientFigures,
-    baseline_scores,
     evaluate,
     figures_table,
     find_patients,
@@ -122,37 +121,6 @@ def test_volumes_and_overlap_are_those_of_the_mask() -> None:
     assert found.lesion_ml == pytest.approx(36 * 0.024)
     assert found.flagged_ml == pytest.approx(36 * 0.024)
     assert found.dice == pytest.approx(2 / 3)
-
-
-def test_baselines_are_intensity_its_inverse_and_its_distance_each_at_three_widths() -> None:
-    scan = result_with(np.zeros(SHAPE, np.float32)).scan
-    scores = baseline_scores(scan.values, a_brain(), GRID)
-    assert sorted(scores) == sorted(
-        f"{name}{width}"
-        for name in ("intensity", "inverted", "robust |z|")
-        for width in ("", ", 1.5 mm", ", 3 mm")
-    )
-    inside = a_brain()
-    scaled = scores["intensity"][inside]
-    np.testing.assert_allclose(scores["inverted"][inside], -scaled)
-    np.testing.assert_allclose(scores["robust |z|"][inside], np.abs(scaled))
-    np.testing.assert_array_equal(np.argsort(scaled), np.argsort(scan.values[inside]))
-    np.testing.assert_allclose(scores["inverted, 3 mm"], -scores["intensity, 3 mm"], atol=1e-6)
-
-
-@pytest.mark.parametrize("width_mm", [1.5, 3.0])
-def test_smoothing_is_the_gaussian_mean_over_the_brain_alone(width_mm: float) -> None:
-    scan = result_with(np.zeros(SHAPE, np.float32)).scan
-    scores = baseline_scores(scan.values, a_brain(), GRID)
-    points = np.argwhere(a_brain())
-    raw = scores["intensity"][a_brain()].astype(np.float64)
-    smooth = scores[f"intensity, {width_mm:g} mm"]
-    for index in [(5, 5, 4), (8, 9, 6), (12, 14, 9), (5, 10, 7)]:
-        away = (points - np.array(index)) * np.array(GRID.spacing)
-        weight = np.exp(-0.5 * (away**2).sum(axis=1) / width_mm**2)
-        expected = float((weight * raw).sum() / weight.sum())
-        assert float(smooth[index]) == pytest.approx(expected, abs=5e-3)
-    assert not smooth[~a_brain()].any()
 
 
 def test_the_strongest_baseline_has_the_highest_mean() -> None:

@@ -1,8 +1,10 @@
 """From a training run to a bundle: what is released is what was trained, with its choices."""
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,7 +14,10 @@ from counterpart.cohort import Cohort
 from counterpart.denoiser import DenoiserConfig
 from counterpart.errors import CohortError, ModelError
 from counterpart.exporting import export_run
+from counterpart.model_card import REGIONS_SENTENCE
+from counterpart.regions import ATLAS_FILE, RegionAtlas, write_atlas
 from counterpart.results import DISCLAIMER
+from counterpart.template import CANVAS
 from counterpart.training.examples import ExampleConfig
 from counterpart.training.healing import HealingConfig
 from counterpart.training.run import load_averaged_weights, train_denoiser
@@ -50,15 +55,18 @@ def test_a_trained_run_becomes_a_bundle_that_loads(
     monkeypatch.setattr(selection, "CANDIDATE_LEVELS", (120, 500))
     monkeypatch.setattr(exporting, "SELECTION_CONTRASTS", ("FLAIR",))
     healing = HealingConfig(steps=2, batch_size=2, checkpoint_every=1)
+    cohort_folder = tmp_path / "cohort"
+    shutil.copytree(a_cohort_folder, cohort_folder)
+    write_atlas(cohort_folder / ATLAS_FILE, RegionAtlas(np.full(CANVAS.shape, 3, np.uint8)))
     last = train_denoiser(
-        a_cohort_folder,
+        cohort_folder,
         tmp_path / "run",
         network=NETWORK,
         healing=healing,
         examples=ExampleConfig(),
         device="cpu",
     )
-    assert export(tmp_path / "run", a_cohort_folder, tmp_path / "tiny") == 0
+    assert export(tmp_path / "run", cohort_folder, tmp_path / "tiny") == 0
     model = load_model(tmp_path / "tiny")
     assert (model.name, model.version) == ("tiny", "0.3.0")
     assert model.settings.network == NETWORK
@@ -76,6 +84,9 @@ def test_a_trained_run_becomes_a_bundle_that_loads(
     assert "2 steps of 2 slices. Half a minute on one core." in card
     assert "3 healthy subjects were trained on, 2 were held out" in card
     assert "Healthy cohort 'synthetic'." in card
+    assert REGIONS_SENTENCE in card
+    assert model.regions is not None
+    assert (model.regions.codes == 3).all()
     assert card.startswith("# tiny:")
     metadata = json.loads((tmp_path / "tiny" / METADATA).read_text())
     assert metadata["network_data_format"]["outputs"]["pred"]["num_channels"] == 2
@@ -101,3 +112,15 @@ def test_a_run_without_checkpoint_is_refused(
 def test_a_folder_that_is_no_run_is_refused(a_cohort_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"settings\.json"):
         export(tmp_path, a_cohort_folder, tmp_path / "out")
+
+
+def test_a_cohort_with_a_damaged_atlas_is_refused_before_anything_is_chosen(
+    a_cohort_folder: Path, a_cohort: Cohort, tmp_path: Path
+) -> None:
+    cohort_folder = tmp_path / "cohort"
+    shutil.copytree(a_cohort_folder, cohort_folder)
+    (cohort_folder / ATLAS_FILE).write_bytes(b"regions")
+    run = written_run(tmp_path / "run", a_cohort.content_hash)
+    with pytest.raises(ModelError, match=f"{ATLAS_FILE}: not a readable atlas"):
+        export(run, cohort_folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,6 +1,7 @@
 """Findings: volumes, places and sides on grids that are oblique and anisotropic."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from scipy.spatial.transform import Rotation
 
 from counterpart.findings import find_findings
 from counterpart.grid import Grid
+from counterpart.regions import REGIONS, RegionAtlas
+from counterpart.template import CANVAS
 
 SHAPE = (40, 36, 30)
 
@@ -166,3 +169,100 @@ def test_a_finding_becomes_json(an_anomaly: NDArray[np.float32]) -> None:
     (first, _) = find_findings(an_anomaly, GRID, 1.0, np.eye(4))[0]
     again = json.loads(json.dumps(first.to_json()))
     assert again == {**first.to_json(), "centre_ras_mm": list(first.centre_ras_mm)}
+
+
+CODE = {region.name: region.code for region in REGIONS}
+
+
+@pytest.fixture
+def an_atlas() -> RegionAtlas:
+    """Cerebellum in the lower half of the canvas, insula right above and thalamus left above."""
+    codes = np.zeros(CANVAS.shape, np.uint8)
+    codes[:, :, 10:40] = CODE["cerebellum"]
+    codes[40:, :, 40:70] = CODE["insula"]
+    codes[:40, :, 40:70] = CODE["thalamus"]
+    return RegionAtlas(codes)
+
+
+def in_the_canvas_middle(grid: Grid) -> NDArray[np.float64]:
+    """A pose that brings the grid's middle voxel to template point (0, -16, 6), turned a little."""
+    pose = np.eye(4)
+    pose[:3, :3] = Rotation.from_euler("xyz", (4, 6, -9), degrees=True).as_matrix()
+    middle = grid.affine @ np.array([*(n // 2 for n in grid.shape), 1.0])
+    pose[:3, 3] = np.array([0.0, -16.0, 6.0]) - pose[:3, :3] @ middle[:3]
+    return pose
+
+
+def slowly_counted(
+    anomaly: NDArray[np.float32], grid: Grid, pose: NDArray[np.float64], atlas: RegionAtlas
+) -> str:
+    """The name with most voxels, one voxel after the other."""
+    names = {code: name for name, code in CODE.items()}
+    count = dict.fromkeys(CODE, 0)
+    for index in np.argwhere(anomaly > 0):
+        at = np.linalg.inv(CANVAS.affine) @ pose @ grid.affine @ np.array([*index, 1.0])
+        code = int(atlas.codes[tuple(int(n) for n in np.rint(at[:3]))])
+        if code:
+            count[names[code]] += 1
+    return max(count, key=lambda name: count[name])
+
+
+@pytest.mark.parametrize("spacing", [(1.0, -1.0, 1.0), (0.9, -0.9, 6.0)], ids=["thin", "thick"])
+@pytest.mark.parametrize("corner", [(2, 4, 4), (12, 14, 10), (16, 12, 16), (24, 18, 13), (9, 9, 9)])
+def test_a_finding_is_named_after_the_region_of_most_of_its_voxels(
+    an_atlas: RegionAtlas, spacing: tuple[float, float, float], corner: tuple[int, int, int]
+) -> None:
+    grid = an_oblique_grid(spacing)
+    anomaly = np.zeros(SHAPE, np.float32)
+    block(anomaly, corner, 9, 1.0)
+    pose = in_the_canvas_middle(grid)
+    (finding,) = find_findings(anomaly, grid, 0.5, pose, atlas=an_atlas)[0]
+    assert finding.region == slowly_counted(anomaly, grid, pose, an_atlas)
+
+
+def test_the_named_region_need_not_be_that_of_the_centre(an_atlas: RegionAtlas) -> None:
+    anomaly = np.zeros(CANVAS.shape, np.float32)
+    block(anomaly, (20, 40, 50), 9, 1.0)
+    an_atlas.codes[23:26, 43:46, 53:56] = CODE["insula"]
+    (finding,) = find_findings(anomaly, CANVAS, 0.5, np.eye(4), atlas=an_atlas)[0]
+    assert an_atlas.region(np.array([finding.centre_ras_mm])) == "insula"
+    assert finding.region == "thalamus"
+
+
+def test_each_finding_has_its_own_region_and_side(an_atlas: RegionAtlas) -> None:
+    anomaly = np.zeros(CANVAS.shape, np.float32)
+    block(anomaly, (60, 40, 50), 8, 1.0)
+    block(anomaly, (10, 40, 50), 7, 1.0)
+    block(anomaly, (37, 40, 15), 6, -1.0)
+    findings, _ = find_findings(anomaly, CANVAS, 0.5, np.eye(4), atlas=an_atlas)
+    assert [(f.side, f.region) for f in findings] == [
+        ("right", "insula"),
+        ("left", "thalamus"),
+        ("midline", "cerebellum"),
+    ]
+
+
+def test_a_finding_outside_the_atlas_takes_the_nearest_region(an_atlas: RegionAtlas) -> None:
+    anomaly = np.zeros(CANVAS.shape, np.float32)
+    block(anomaly, (20, 40, 72), 6, 1.0)
+    block(anomaly, (20, 40, 2), 5, 1.0)
+    findings, _ = find_findings(anomaly, CANVAS, 0.5, np.eye(4), atlas=an_atlas)
+    assert [finding.region for finding in findings] == ["thalamus", "cerebellum"]
+
+
+def test_a_few_voxels_inside_the_atlas_outweigh_many_outside(an_atlas: RegionAtlas) -> None:
+    anomaly = np.zeros(CANVAS.shape, np.float32)
+    anomaly[20:30, 40:50, 69:80] = 1.0
+    anomaly[20, 40, 39:69] = 1.0
+    an_atlas.codes[:, :, 60:70] = 0
+    (finding,) = find_findings(anomaly, CANVAS, 0.5, np.eye(4), atlas=an_atlas)[0]
+    assert finding.region == "thalamus"
+
+
+def test_without_an_atlas_no_region_is_named(an_atlas: RegionAtlas) -> None:
+    anomaly = np.zeros(CANVAS.shape, np.float32)
+    block(anomaly, (60, 40, 50), 8, 1.0)
+    (named,) = find_findings(anomaly, CANVAS, 0.5, np.eye(4), atlas=an_atlas)[0]
+    (bare,) = find_findings(anomaly, CANVAS, 0.5, np.eye(4))[0]
+    assert named.region == "insula"
+    assert bare == replace(named, region="")

@@ -95,7 +95,7 @@ def a_result(a_scan: Scan, a_model: Model, a_brain: Mask) -> Result:
 @pytest.fixture(scope="module")
 def a_posed_scan(a_scan: Scan, a_brain: Mask) -> PosedScan:
     turn = canonical_orientation(a_scan.grid)
-    return pose_scan(turn, a_scan, turn.forward(a_brain))
+    return pose_scan(turn, turn.forward(a_scan.values), turn.forward(a_brain))
 
 
 def stored_as(array: NDArray[np.generic], grid: Grid, codes: str) -> tuple[NDArray, Grid]:
@@ -279,7 +279,7 @@ def test_what_lies_outside_the_mask_does_not_matter(
 ) -> None:
     other = replace(a_scan, values=np.where(a_brain, a_scan.values, 5000.0).astype(np.float32))
     turn = canonical_orientation(other.grid)
-    posed = pose_scan(turn, other, turn.forward(a_brain))
+    posed = pose_scan(turn, turn.forward(other.values), turn.forward(a_brain))
     np.testing.assert_array_equal(posed.pose.matrix, a_posed_scan.pose.matrix)
     assert posed.normalisation == a_posed_scan.normalisation
     np.testing.assert_array_equal(posed.scaled, a_posed_scan.scaled)

@@ -3,7 +3,7 @@
 from counterpart.bundle import ModelSettings, Threshold
 from counterpart.cohort import Cohort
 from counterpart.denoiser import DenoiserConfig
-from counterpart.model_card import CardFacts, model_card
+from counterpart.model_card import REGIONS_SENTENCE, CardFacts, model_card
 from counterpart.reconstruction import ReconstructionConfig
 from counterpart.residual import AnomalyConfig
 from counterpart.results import DISCLAIMER
@@ -39,3 +39,11 @@ def test_card_names_model_data_choices_and_thresholds(a_cohort: Cohort) -> None:
         assert text in card
     assert card.index("0.500") < card.index("0.750") < card.index("0.250") < card.index("0.125")
     assert "nan" not in card
+
+
+def test_the_card_says_where_regions_come_from_if_there_are_any(a_cohort: Cohort) -> None:
+    for regions in (True, False):
+        facts = CardFacts("tiny", 1_500_000, "7 steps.", "Three heads, CC0.", regions=regions)
+        card = model_card(facts, SETTINGS, [], a_cohort)
+        data = card[card.index("## Data") : card.index("## Choices")]
+        assert (REGIONS_SENTENCE in data) is regions

@@ -23,6 +23,7 @@ FILES = {
     *(f"{name}.nii.gz" for name in (*FLOATS, *INTEGERS)),
     "findings.json",
     "provenance.json",
+    "report.html",
     "report.png",
 }
 

@@ -20,7 +20,6 @@ def a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_samples_of_the_demo_are_there() -> None:
     samples = package_data.package_data("sample_data")
     assert (samples / commands.DEMO_SCAN).is_file()
-    assert (samples / commands.DEMO_BRAIN).is_file()
 
 
 @pytest.mark.parametrize(

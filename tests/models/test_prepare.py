@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from counterpart.cohort import PARTS, read_cohort
 from counterpart.errors import CohortError
+from counterpart.heads import read_heads
 from counterpart.prepare import (
     Source,
     find_sources,
@@ -20,6 +22,7 @@ from counterpart.prepare import (
     prepare_subject,
     read_split,
 )
+from counterpart.regions import ATLAS_FILE, REGIONS, read_atlas
 from counterpart.template import CANVAS, load_template
 
 
@@ -267,3 +270,105 @@ def test_other_contrasts_are_no_subjects_and_one_subject_has_one_t1(tmp_path: Pa
     (tmp_path / "b_T1.nii.gz").touch()
     with pytest.raises(CohortError, match="more than one T1 scan of subject 'b'"):
         find_sources(tmp_path)
+
+
+def whole_head() -> NDArray[np.float32]:
+    """The template's brain in a bright shell, as a scan that was never stripped."""
+    brain = load_template().brain
+    away = ndimage.distance_transform_edt(~brain)
+    noise = np.random.default_rng(0).random(brain.shape, dtype=np.float32)
+    shell = np.where((away > 2) & (away < 7), np.float32(150.0), np.float32(2.0))
+    return np.asarray(np.where(brain, load_template().t1, shell) + noise, np.float32)
+
+
+def save_labels(folder: Path, name: str, white: int, grey: int) -> None:
+    template = load_template()
+    labels = np.where(template.brain, np.where(template.white > 0.5, white, grey), 0)
+    save(folder / f"{name}_labels.nii.gz", labels.astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def a_prepared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Whole heads: two to train with temporal labels, others to validate and calibrate.
+
+    One is to train with a brain mask alone, one is stripped with labels, one stripped without.
+    """
+    folder = tmp_path_factory.mktemp("whole")
+    parts = {"a": "train", "b": "train", "c": "validate", "d": "calibrate", "mask": "train"}
+    parts |= {"stripped": "validate", "bare": "train"}
+    for name in parts:
+        head = template_scan() if name in ("stripped", "bare") else whole_head()
+        save(folder / f"{name}_T1.nii.gz", head)
+    for name in ("a", "b"):
+        save_labels(folder, name, 87, 122)
+    for name in ("c", "d", "stripped"):
+        save_labels(folder, name, 81, 104)
+    save(folder / "mask_brain.nii.gz", load_template().brain.astype(np.uint8))
+    rows = [f"{name},{part}" for name, part in parts.items()]
+    (folder / "split.csv").write_text("\n".join(["subject,part", *rows]) + "\n")
+    _, count, refusals = prepare_cohort(folder, folder / "cohort")
+    assert (count, refusals) == (7, [])
+    return folder / "cohort"
+
+
+@pytest.mark.slow
+def test_the_labels_of_those_who_train_become_the_atlas(a_prepared_folder: Path) -> None:
+    atlas = read_atlas(a_prepared_folder / ATLAS_FILE)
+    temporal = next(region.code for region in REGIONS if region.name == "temporal lobe")
+    assert set(np.unique(atlas.codes).tolist()) == {0, temporal}
+    assert (atlas.codes[load_template().brain] == temporal).all()
+
+
+@pytest.mark.slow
+def test_heads_are_those_with_skull_labels_or_mask_and_never_to_calibrate(
+    a_prepared_folder: Path,
+) -> None:
+    heads = read_heads(a_prepared_folder)
+    assert [(entry.name, entry.part, entry.has_image) for entry in heads.entries] == [
+        ("a", "train", True),
+        ("b", "train", True),
+        ("c", "validate", True),
+        ("mask", "train", True),
+    ]
+
+
+@pytest.mark.slow
+def test_without_labels_there_is_neither_an_atlas_nor_a_head(tmp_path: Path) -> None:
+    save(tmp_path / "a_T1.nii.gz", template_scan())
+    prepare_cohort(tmp_path, tmp_path / "cohort")
+    assert sorted(path.name for path in (tmp_path / "cohort").iterdir()) == [
+        "cohort.json",
+        "part-000.safetensors",
+    ]
+
+
+def test_regions_follow_the_labels_onto_the_canvas(tmp_path: Path) -> None:
+    head = template_scan() + np.float32(5.0)
+    head += np.random.default_rng(0).random(head.shape, dtype=np.float32)
+    scan = save(tmp_path / "a_T1.nii.gz", head[::-1].copy(), FLIPPED)
+    labels = save(tmp_path / "a_labels.nii.gz", template_labels()[::-1].copy(), FLIPPED)
+    regions = prepare_subject(Source("a", scan, labels, None), "train").regions
+    assert regions is not None
+    assert regions.dtype == np.uint8
+    assert regions.shape == CANVAS.shape
+    names = {region.code: region.name for region in REGIONS}
+    assert names[int(regions[40, 52, 42])] == "lateral ventricle"
+    grey = load_template().grey > 0.8
+    assert (regions[grey] == 6).mean() > 0.8  # 100 is the anterior cingulate gyrus
+
+
+FLIPPED = CANVAS.affine @ np.array(
+    [[-1.0, 0, 0, CANVAS.shape[0] - 1], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+)
+
+
+def test_a_scan_without_labels_has_no_regions(a_stripped_subject: Any) -> None:
+    assert a_stripped_subject.regions is None
+
+
+def test_a_folder_without_label_maps_is_refused_before_any_work(tmp_path: Path) -> None:
+    save(tmp_path / "a_T1.nii.gz", template_scan())
+    (tmp_path / "maps").mkdir()
+    with pytest.raises(CohortError, match="no label map"):
+        prepare_cohort(tmp_path, tmp_path / "cohort", label_maps=tmp_path / "maps")
+    assert not (tmp_path / "cohort").exists()

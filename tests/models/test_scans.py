@@ -2,6 +2,9 @@
 
 import gzip
 import re
+import subprocess
+import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from counterpart.errors import ScanError
 from counterpart.grid import Grid
+from counterpart.nifti_image import GEOMETRY_FIELDS
 from counterpart.scans import Scan, is_nifti, read_mask, read_scan, scan_name, write_map
 
 SHAPE = (9, 10, 11)
@@ -118,6 +122,128 @@ def test_a_map_of_a_scan_without_codes_still_says_where_it_lies(tmp_path: Path) 
     assert read_scan(tmp_path / "map.nii.gz").grid.same_as(grid)
 
 
+def a_file_with_two_geometries(folder: Path) -> Path:
+    """qform and sform differ, and every geometry field has digits of its own."""
+    image = nib.nifti1.Nifti1Image(some_values(), oblique_affine())
+    scanner = oblique_affine()
+    scanner[:3, 3] += (1.25, -2.5, 3.75)
+    image.set_qform(scanner, code=1)
+    image.set_sform(oblique_affine() * 1.001, code=4)
+    image.header.set_xyzt_units("mm", "sec")
+    image.header["pixdim"][4:] = (2.5, 0.5, 7.0, 9.0)
+    image.header["descrip"] = b"Secret^Person"
+    nib.save(image, folder / "two.nii.gz")
+    return folder / "two.nii.gz"
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_a_map_has_the_geometry_header_bit_for_bit(tmp_path: Path, suffix: str) -> None:
+    path = a_file_with_two_geometries(tmp_path)
+    write_map(tmp_path / f"map{suffix}", some_values(np.int16), read_scan(path))
+    source = nib.nifti1.load(path).header
+    written = nib.nifti1.load(tmp_path / f"map{suffix}").header
+    for name in GEOMETRY_FIELDS:
+        assert written[name].tobytes() == source[name].tobytes(), name
+    assert written["descrip"].item() == b""
+    assert written.get_data_dtype() == np.int16
+
+
+def test_a_map_without_orientation_codes_stays_without(tmp_path: Path) -> None:
+    path = patched(save(tmp_path / "scan.nii.gz", some_values()), 252, bytes(4))
+    scan = read_scan(path)
+    write_map(tmp_path / "map.nii", scan.values, scan)
+    back = read_scan(tmp_path / "map.nii")
+    assert back.codes == (0, 0)
+    assert back.grid.same_as(scan.grid)
+
+
+def test_nifti_2_keeps_all_digits(tmp_path: Path) -> None:
+    affine = oblique_affine() + 1e-12
+    affine[3] = (0, 0, 0, 1)
+    nib.save(nib.nifti2.Nifti2Image(some_values(), affine), tmp_path / "scan.nii")
+    scan = read_scan(tmp_path / "scan.nii")
+    np.testing.assert_array_equal(scan.grid.affine, affine)
+    write_map(tmp_path / "map.nii.gz", scan.values, scan)
+    assert read_scan(tmp_path / "map.nii.gz").grid.same_as(scan.grid)
+
+
+def test_the_other_byte_order_is_read(tmp_path: Path) -> None:
+    header = nib.nifti1.Nifti1Header(endianness=">")
+    nib.save(nib.nifti1.Nifti1Image(some_values(), oblique_affine(), header), tmp_path / "big.nii")
+    scan = read_scan(tmp_path / "big.nii")
+    np.testing.assert_array_equal(scan.values, some_values())
+    np.testing.assert_array_equal(scan.grid.affine, oblique_affine())
+
+
+def test_a_file_beside_with_the_same_name_is_not_mixed_up(tmp_path: Path) -> None:
+    save(tmp_path / "x.nii", some_values() + 1)
+    save(tmp_path / "x.nii.gz", some_values())
+    np.testing.assert_array_equal(read_scan(tmp_path / "x.nii.gz").values, some_values())
+    np.testing.assert_array_equal(read_scan(tmp_path / "x.nii").values, some_values() + 1)
+
+
+def test_a_scan_that_says_all_has_no_warnings(a_file: Path) -> None:
+    assert read_scan(a_file).warnings == ()
+
+
+def test_missing_orientation_codes_are_a_warning(a_file: Path) -> None:
+    (warning,) = read_scan(patched(a_file, 252, bytes(4))).warnings
+    assert "left and right may be swapped, check the sides" in warning
+
+
+def turned_half(affine: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+
+
+@pytest.mark.parametrize("change", [lambda a: np.diag([-1.0, 1, 1, 1]) @ a, turned_half])
+def test_forms_that_disagree_on_sides_are_a_warning(tmp_path: Path, change: Any) -> None:
+    image = nib.nifti1.Nifti1Image(some_values(), oblique_affine())
+    image.set_qform(change(oblique_affine()), code=1)
+    image.set_sform(oblique_affine(), code=1)
+    nib.save(image, tmp_path / "scan.nii")
+    scan = read_scan(tmp_path / "scan.nii")
+    np.testing.assert_array_equal(scan.grid.affine, oblique_affine())
+    assert "left, back, up against right, back, up" in scan.warnings[0] or (
+        "left, front, up against right, back, up" in scan.warnings[0]
+    )
+    assert "the sform is used, check the sides" in scan.warnings[0]
+
+
+@pytest.mark.parametrize("slope", [0.0, np.nan])
+def test_a_slope_that_says_nothing_scales_nothing(a_file: Path, slope: float) -> None:
+    path = patched(a_file, 112, np.array([slope, 0.0], np.float32).tobytes())
+    np.testing.assert_array_equal(read_scan(path).values, some_values())
+
+
+@pytest.mark.parametrize(("at", "number"), [(112, np.inf), (116, np.inf), (80, 0.0), (76, 5.0)])
+def test_numbers_that_cannot_be_meant_are_refused(a_file: Path, at: int, number: float) -> None:
+    path = patched(a_file, 112, np.array([2.0, 0.0], np.float32).tobytes())
+    content = bytearray(path.read_bytes())
+    content[at : at + 4] = np.float32(number).tobytes()
+    path.write_bytes(content)
+    with pytest.raises(ScanError, match=r"not a readable NIfTI image .*\. Export the scan again"):
+        read_scan(path)
+
+
+def test_a_header_that_promises_more_than_there_is_allocates_nothing(a_file: Path) -> None:
+    promising = np.array([3, 1000, 1000, 1000, 1], np.int16).tobytes()
+    path = patched(a_file, 40, promising)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ScanError, match=r"ends early|GiB of memory"):
+            read_scan(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+
+
+def test_reading_nifti_loads_neither_torch_nor_simpleitk() -> None:
+    heavy = "{'torch', 'SimpleITK'}"
+    code = f"import sys, counterpart.scans; print({heavy} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
+
+
 def test_a_map_of_another_shape_is_not_written(a_file: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"\(9, 10, 11\).*\(9, 10, 10\)"):
         write_map(tmp_path / "map.nii.gz", np.zeros((9, 10, 10)), read_scan(a_file))
@@ -130,7 +256,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "scan.mgz").write_bytes(b"anything")
-    with pytest.raises(ScanError, match=r"scan\.mgz: expected a NIfTI file"):
+    with pytest.raises(ScanError, match=r"expected a NIfTI file.* got '\.mgz'\. Convert"):
         read_scan(tmp_path / "scan.mgz")
 
 

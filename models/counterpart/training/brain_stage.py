@@ -46,7 +46,7 @@ class BrainModule(lightning.LightningModule):
         self.training_config = training
         self.examples = examples
         self.network = BrainNetwork(network)
-        self.loss = DiceCELoss(sigmoid=True)
+        self.loss = DiceCELoss(sigmoid=True, batch=True)  # so that empty heads count in Dice
         self._heads = heads
         self._makers: dict[str, HeadExampleMaker] = {}
         self._dice: dict[str, list[float]] = {}
@@ -71,7 +71,8 @@ class BrainModule(lightning.LightningModule):
     def validation_step(self, batch: torch.Tensor, batch_idx: int) -> None:
         """Held-out heads: as they are, and as in training, always the same ones."""
         maker, samples = self.maker("validate"), batch.tolist()
-        rows = [(batch_idx * len(samples) + sample) % len(maker.scans) for sample in samples]
+        first = batch_idx * len(samples)
+        rows = [maker.scans[(first + sample) % len(maker.scans)] for sample in samples]
         with torch.autocast(self.device.type, enabled=False):
             made = maker.make(VALIDATION_SEED, batch_idx, samples)
         for name, examples in (("val_dice_t1", maker.plain(rows)), ("val_dice_made", made)):

@@ -72,9 +72,9 @@ def replace_brain(
     field = smooth_field(value, offset, 12.0 + 30.0 * float(u[2]))
     filling = level * (1.0 + 0.25 * float(u[2]) * field)
     grown = functional.max_pool3d(brain.float()[None, None], 5, stride=1, padding=2)[0, 0]
-    if u[0] < 0.5:
+    if u[0] < 0.4:
         replaced = torch.where(grown > 0.5, filling, value)
-    elif u[0] < 0.85:
+    elif u[0] < 0.75:
         replaced = _phantom(value, generator) * filling
     else:
         replaced = torch.randn(value.shape, generator=generator).to(value.device).abs() * level

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from counterpart.brain_network import SPACING_MM, scale_heads
+from counterpart.brain_network import CANVAS_SHAPE, SPACING_MM, scale_heads
 from counterpart.heads import (
     BRAIN_TISSUES,
     FIRST_OUTSIDE,
@@ -28,12 +28,10 @@ from counterpart.heads import (
     WHITE,
     Heads,
 )
-from counterpart.noise import noise_field
 from counterpart.seeding import derived_seed
 from counterpart.targets import DRAWS, draw_patterns, membership, paint
 from counterpart.training.head_acquisition import acquire_head, replace_brain
 
-CANVAS_SHAPE = (96, 112, 96)
 _TISSUES = 64
 _COARSE = 2
 
@@ -57,8 +55,8 @@ class HeadExampleConfig:
     pattern_share: float = 0.6
     thick_share: float = 0.5
     cut_share: float = 0.35
-    stripped_share: float = 0.1
-    empty_share: float = 0.08
+    stripped_share: float = 0.2
+    empty_share: float = 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,14 +114,21 @@ class HeadExampleMaker:
             scale_heads(heads), torch.stack([head.brain for head in posed])[:, None].float()
         )
 
-    def _one(self, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def one_of(self, row: int, seed: int) -> HeadExamples:
+        """An example made from one head, the same for the same seed."""
+        head, brain = self._one(derived_seed(seed, row), row)
+        return HeadExamples(head[None, None], brain[None, None])
+
+    def _one(self, seed: int, row: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         generator = torch.Generator().manual_seed(seed)
         u = torch.rand(64, generator=generator)
-        from_map = bool(self.maps) and (not self.scans or bool(u[0] < self.config.label_map_share))
-        rows = self.maps if from_map else self.scans
+        if row is None:
+            from_map = bool(self.maps) and bool(u[0] < self.config.label_map_share)
+            rows = self.maps if from_map or not self.scans else self.scans
+            row = rows[int(u[1] * len(rows))]
         matrix, shift = random_pose(u[2:16])
-        posed = self._posed(rows[int(u[1] * len(rows))], matrix, shift)
-        if from_map or u[16] < self.config.render_share:
+        posed = self._posed(row, matrix, shift)
+        if row in self.maps or u[16] < self.config.render_share:
             value = render_head(posed, u[17:19], generator)
         else:
             value = posed.image.clamp(min=0.0) ** float(torch.exp(1.2 * (u[17] - 0.5)))
@@ -200,11 +205,18 @@ def render_head(posed: PosedHead, u: torch.Tensor, generator: torch.Generator) -
         outside = _random_curve(posed.image, generator)
         value = torch.where(posed.brain, value, outside)
         detail = 0.6 * float(u[1]) * (torch.rand(1, generator=generator).item() - 0.3)
-        level = float(posed.image[posed.tissue == WHITE].median()) if posed.brain.any() else 0.5
-        value = value + posed.brain * detail * (posed.image - level)
+        value = value + posed.brain * detail * (posed.image - _brain_level(posed))
     grain = torch.randn(value.shape, generator=generator).to(value.device)
     value = value * (1.0 + 0.06 * grain)
     return _blurred(value, 0.35 + 0.5 * torch.rand(1, generator=generator).item())
+
+
+def _brain_level(posed: PosedHead) -> float:
+    """The T1 of white matter, or of the brain where no more than its mask is known."""
+    for where in (posed.tissue == WHITE, posed.brain):
+        if where.any():
+            return float(posed.image[where].median())
+    return 0.5
 
 
 def add_pattern(value: torch.Tensor, posed: PosedHead, generator: torch.Generator) -> torch.Tensor:

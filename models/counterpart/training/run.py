@@ -139,6 +139,7 @@ def train_brain(
         "training": asdict(training),
         "examples": asdict(examples),
     }
+    heads.part("train")  # refuses before the run has a folder
     held_out = len(heads.part("validate").entries)
     return _fit(
         run,
