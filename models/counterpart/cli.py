@@ -33,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_export(commands)
     _add_evaluate(commands)
     _add_patterns(commands)
+    _add_fuzz(commands)
     return parser
 
 
@@ -161,6 +162,14 @@ def _add_patterns(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.set_defaults(run=_patterns)
 
 
+def _add_fuzz(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("fuzz", help="read thousands of damaged scans; none may do harm")
+    parser.add_argument("--count", type=int, default=10_000, help="damaged scans (10000)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"), help="for what fails")
+    parser.set_defaults(run=_fuzz)
+
+
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="healthy-brain", help="name or folder of a bundle")
     parser.add_argument("--device", default="cpu", help="torch device: cpu, cuda, cuda:1, … (cpu)")
@@ -213,7 +222,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from counterpart.training.commands import export
+    from counterpart.commands import export
 
     return export(
         options.run_folder,
@@ -239,6 +248,12 @@ def _patterns(options: argparse.Namespace) -> int:
     from counterpart.training.commands import draw_pattern_page
 
     return draw_pattern_page(options.cohort, options.out, seed=options.seed)
+
+
+def _fuzz(options: argparse.Namespace) -> int:
+    from counterpart.fuzzing.campaign import run_campaign
+
+    return run_campaign(options.count, options.seed, options.keep)
 
 
 if __name__ == "__main__":

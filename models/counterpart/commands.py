@@ -10,10 +10,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from counterpart.brain_exporting import export_brain
 from counterpart.brain_extraction import DEFAULT_BRAIN_MODEL, BrainModel, load_brain_model
-from counterpart.bundle import DEFAULT_MODEL, Model, load_model
+from counterpart.bundle import DEFAULT_MODEL, Model, load_model, read_json
 from counterpart.errors import CounterpartError
 from counterpart.evaluation import evaluate, figures_table, find_patients
+from counterpart.exporting import export_run
 from counterpart.generate import generate_counterpart
 from counterpart.output import check_output, write_result
 from counterpart.package_data import package_data
@@ -117,6 +119,32 @@ def prepare(folder: Path, out: Path, *, label_maps: Path | None = None) -> int:
         text = escape(f"{refusal.name}: {refusal.reason}")
         console.print(f"[yellow]left out[/yellow] {text}", soft_wrap=True)
     return 1 if refusals else 0
+
+
+def export(
+    run: Path,
+    cohort: Path,
+    out: Path,
+    *,
+    version: str,
+    selection_subjects: int,
+    threshold_subjects: int,
+    note: str,
+    data: str,
+) -> int:
+    """Write the bundle of a run, of whichever stage it is."""
+    if read_json(run / "settings.json").get("stage") == "brain":
+        return export_brain(run, cohort, out, version=version, note=note, data=data)
+    return export_run(
+        run,
+        cohort,
+        out,
+        version=version,
+        selection_subjects=selection_subjects,
+        threshold_subjects=threshold_subjects,
+        note=note,
+        data=data,
+    )
 
 
 def evaluate_patients(

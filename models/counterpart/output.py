@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpart.errors import CounterpartError
-from counterpart.report import render_report
-from counterpart.report_html import render_html
+from counterpart.report.html import render_html
+from counterpart.report.png import render_report
 from counterpart.results import DISCLAIMER, Result
 from counterpart.scans import write_map
 
@@ -128,6 +128,6 @@ def _write_image(
     if image_format != "dicom":
         write_map(folder / f"{name}.{image_format}", values, result.scan)
         return
-    from counterpart.derived_series import write_dicom_series  # pydicom loads slowly
+    from counterpart.formats.derived_series import write_dicom_series  # pydicom loads slowly
 
     write_dicom_series(folder / name, values, result.scan, description=_TITLES[name])

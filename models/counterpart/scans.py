@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpart.errors import ScanError
+from counterpart.formats.meta_image import META_SUFFIXES, read_meta, write_meta
+from counterpart.formats.nifti_image import NIFTI_SUFFIXES, read_nifti, write_nifti
+from counterpart.formats.nrrd_image import NRRD_SUFFIXES, read_nrrd, write_nrrd
+from counterpart.formats.scan_checks import check_values
+from counterpart.formats.stored_image import StoredImage
 from counterpart.grid import Grid
-from counterpart.meta_image import META_SUFFIXES, read_meta, write_meta
-from counterpart.nifti_image import NIFTI_SUFFIXES, read_nifti, write_nifti
-from counterpart.nrrd_image import NRRD_SUFFIXES, read_nrrd, write_nrrd
-from counterpart.scan_checks import check_values
-from counterpart.stored_image import StoredImage
 
 SCAN_SUFFIXES = (*NIFTI_SUFFIXES, *NRRD_SUFFIXES, *META_SUFFIXES)
 
@@ -172,14 +172,14 @@ def _read_image(path: Path) -> StoredImage:
 
 
 def _read_dicom(path: Path) -> StoredImage:
-    from counterpart.dicom_frames import DICOM_SUFFIXES, is_dicom  # pydicom loads slowly
+    from counterpart.formats.dicom_frames import DICOM_SUFFIXES, is_dicom  # pydicom loads slowly
 
     if path.is_file() and path.suffix.lower() not in DICOM_SUFFIXES and not is_dicom(path):
         raise ScanError(
             f"{path}: expected a NIfTI file (.nii or .nii.gz), NRRD (.nrrd), MetaImage (.mha) or a "
             f"folder with a DICOM series, got {path.suffix or 'no suffix'!r}. Convert the scan."
         )
-    from counterpart.dicom_series import read_dicom  # SimpleITK loads slowly
+    from counterpart.formats.dicom_series import read_dicom  # SimpleITK loads slowly
 
     return read_dicom(path)
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from counterpart.errors import ScanError
+from counterpart.formats.nifti_image import GEOMETRY_FIELDS
 from counterpart.grid import Grid
-from counterpart.nifti_image import GEOMETRY_FIELDS
 from counterpart.scans import Scan, is_nifti, read_mask, read_scan, scan_name, write_map
 
 SHAPE = (9, 10, 11)

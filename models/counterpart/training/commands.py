@@ -10,13 +10,10 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from counterpart.brain_exporting import export_brain
 from counterpart.brain_network import BrainNetworkConfig
-from counterpart.bundle import read_json
 from counterpart.cohort import read_cohort
 from counterpart.denoiser import DenoiserConfig
 from counterpart.errors import CounterpartError
-from counterpart.exporting import export_run
 from counterpart.training.brain_stage import BrainTraining
 from counterpart.training.examples import ExampleConfig
 from counterpart.training.head_examples import HeadExampleConfig
@@ -64,32 +61,6 @@ def train(
         )
     Console().print(f"Checkpoint: {last}", soft_wrap=True, highlight=False)
     return 0
-
-
-def export(
-    run: Path,
-    cohort: Path,
-    out: Path,
-    *,
-    version: str,
-    selection_subjects: int,
-    threshold_subjects: int,
-    note: str,
-    data: str,
-) -> int:
-    """Write the bundle of a run, of whichever stage it is."""
-    if read_json(run / "settings.json").get("stage") == "brain":
-        return export_brain(run, cohort, out, version=version, note=note, data=data)
-    return export_run(
-        run,
-        cohort,
-        out,
-        version=version,
-        selection_subjects=selection_subjects,
-        threshold_subjects=threshold_subjects,
-        note=note,
-        data=data,
-    )
 
 
 def network_of(channels: Sequence[int] | None) -> DenoiserConfig:

@@ -1,0 +1,1 @@
+"""Damages scans by the thousand and checks that reading them does no harm."""
