@@ -33,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_export(commands)
     _add_evaluate(commands)
     _add_patterns(commands)
+    _add_brains(commands)
     _add_fuzz(commands)
     return parser
 
@@ -162,6 +163,15 @@ def _add_patterns(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.set_defaults(run=_patterns)
 
 
+def _add_brains(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("brains", help="a sheet with the brain mask of many scans")
+    parser.add_argument("scans", nargs="+", type=Path, metavar="SCAN")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="PNG file")
+    parser.add_argument("--brain-model", default="brain-extraction", help="name or folder")
+    parser.add_argument("--device", default="cpu", help="torch device (cpu)")
+    parser.set_defaults(run=_brains)
+
+
 def _add_fuzz(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("fuzz", help="read thousands of damaged scans; none may do harm")
     parser.add_argument("--count", type=int, default=10_000, help="damaged scans (10000)")
@@ -248,6 +258,14 @@ def _patterns(options: argparse.Namespace) -> int:
     from counterpart.training.commands import draw_pattern_page
 
     return draw_pattern_page(options.cohort, options.out, seed=options.seed)
+
+
+def _brains(options: argparse.Namespace) -> int:
+    from counterpart.commands import draw_brains
+
+    return draw_brains(
+        options.scans, options.out, brain_model=options.brain_model, device=options.device
+    )
 
 
 def _fuzz(options: argparse.Namespace) -> int:

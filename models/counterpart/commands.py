@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from counterpart.brain_exporting import export_brain
 from counterpart.brain_extraction import DEFAULT_BRAIN_MODEL, BrainModel, load_brain_model
+from counterpart.brain_sheet import draw_brain_sheet
 from counterpart.bundle import DEFAULT_MODEL, Model, load_model, read_json
 from counterpart.errors import CounterpartError
 from counterpart.evaluation import evaluate, figures_table, find_patients
@@ -145,6 +146,36 @@ def export(
         note=note,
         data=data,
     )
+
+
+def draw_brains(scans: Sequence[Path], out: Path, *, brain_model: str, device: str) -> int:
+    """Draw a sheet with the brain masks of scans and say how they do.
+
+    Returns:
+        0; 1 if a scan was refused.
+    """
+    if out.suffix.lower() != ".png":
+        raise CounterpartError(f"{out}: expected a file name that ends in .png.")
+    console = Console()
+    model = load_brain_model(brain_model, device=device)
+    with _progress(console) as progress:
+        task = progress.add_task("Finding brains", total=len(scans))
+
+        def tell(name: str) -> None:
+            progress.update(task, advance=1, description=name)
+
+        rows = draw_brain_sheet(scans, model, out, progress=tell)
+    found = [row for row in rows if row.volume_ml > 0]
+    missed = [row.lesion_outside for row in found if row.lesion_outside is not None]
+    text = f"{len(found)} of {len(rows)} brains found; open {out}"
+    if missed:
+        over = sum(share > 0.02 for share in missed)
+        text += (
+            f"\nlesion voxels outside: mean {100 * sum(missed) / len(missed):.2f} % over "
+            f"{len(missed)} scans, more than 2 % in {over}, most {100 * max(missed):.1f} %"
+        )
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
+    return 0 if len(found) == len(rows) else 1
 
 
 def evaluate_patients(

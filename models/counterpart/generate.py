@@ -17,7 +17,7 @@ from counterpart.brain_extraction import BrainModel, find_brain
 from counterpart.bundle import Model, Threshold
 from counterpart.contrast import Contrast, contrast_from_tissue, tell_contrast
 from counterpart.findings import find_findings
-from counterpart.grid import canonical_orientation
+from counterpart.grid import box_around, canonical_orientation
 from counterpart.posed_scan import PosedScan, pose_scan
 from counterpart.reconstruction import Reconstruction, best_precision, reconstruct
 from counterpart.residual import anomaly_map, healing_gate, residual_map, tissue_texture
@@ -163,9 +163,9 @@ def _on_scan_grid(
 ) -> Result:
     """Bring the maps back: what the network changed is taken from the scan at its own detail."""
     grid = posed.turn.canonical
-    residual = posed.frame.scatter(maps.residual, grid) * posed.brain
-    anomaly = posed.frame.scatter(maps.anomaly, grid) * posed.brain
-    change = posed.frame.scatter(maps.change, grid) * posed.brain
+    residual, anomaly, change = (
+        _scattered(part, posed) for part in (maps.residual, maps.anomaly, maps.change)
+    )
     findings, numbers = find_findings(
         anomaly, grid, how.threshold.value, posed.pose.matrix, atlas=model.regions
     )
@@ -187,6 +187,15 @@ def _on_scan_grid(
         provenance=_provenance(scan, posed, model, how),
         warnings=how.warnings,
     )
+
+
+def _scattered(values: Array, posed: PosedScan) -> Array:
+    """A map in the frame on the canonical grid, 0 outside the brain."""
+    grid = posed.turn.canonical
+    box = box_around(posed.brain, 0)
+    full = np.zeros(grid.shape, np.float32)
+    full[box] = posed.frame.scatter(values, grid.cropped(box)) * posed.brain[box]
+    return full
 
 
 def _provenance(scan: Scan, posed: PosedScan, model: Model, how: Circumstances) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 FloatArray = NDArray[np.floating[Any]]
+Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,19 @@ class Grid:
         """World points (..., 3) in mm of voxel indices (..., 3)."""
         points: FloatArray = np.asarray(index) @ self.affine[:3, :3].T + self.affine[:3, 3]
         return points
+
+    def cropped(self, box: Box) -> Grid:
+        """The grid of the voxels inside a box of slices."""
+        affine = self.affine.copy()
+        affine[:3, 3] = self.world(np.array([part.start for part in box]))
+        return Grid(
+            (
+                box[0].stop - box[0].start,
+                box[1].stop - box[1].start,
+                box[2].stop - box[2].start,
+            ),
+            affine,
+        )
 
     def same_as(self, other: Grid) -> bool:
         """Whether both grids have the same voxels, to the last digit."""
@@ -92,6 +106,20 @@ class Orientation:
 def canonical_orientation(grid: Grid) -> Orientation:
     """The orientation change that brings ``grid`` nearest to RAS axes."""
     return Orientation(grid, nib.orientations.io_orientation(grid.affine))
+
+
+def box_around(mask: NDArray[np.bool_], margin: int) -> Box:
+    """The smallest box around a mask (I, J, K) with a margin of voxels, within the array.
+
+    An empty mask has the whole array as its box.
+    """
+    box = []
+    for axis, size in enumerate(mask.shape):
+        across = tuple(other for other in range(3) if other != axis)
+        inside = np.flatnonzero(mask.any(axis=across))
+        low, high = (int(inside[0]), int(inside[-1]) + 1) if inside.size else (0, size)
+        box.append(slice(max(low - margin, 0), min(high + margin, size)))
+    return (box[0], box[1], box[2])
 
 
 def resample(

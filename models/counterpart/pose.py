@@ -19,7 +19,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from counterpart.errors import PoseError
-from counterpart.grid import Grid, resample
+from counterpart.grid import Grid, box_around, resample
 from counterpart.pose_checks import (
     MAX_STRETCH,
     MIN_INFORMATION,
@@ -34,6 +34,8 @@ _SURE_OVERLAP = 0.91
 _SURE_INFORMATION = 0.09
 _WORTH_REFINING = 0.8
 _CLEARLY = 1.2
+_COARSE_MM = 3.0
+_MARGIN_MM = 9.0
 THICK_SLICE_MM = 3.0
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -87,6 +89,23 @@ class Frame:
         return resample(values, index_map, grid.shape, order=1)
 
 
+@dataclass(frozen=True, eq=False)
+class _CoarseHead:
+    """What the registration looks at.
+
+    Args:
+        shown: (I, J, K) the scan at about 3 mm, 0 outside the brain, else 0 to 1.
+        brain: (I, J, K) its brain mask, 0 to 1.
+        grid: Of both.
+        scan_grid: Of the whole scan.
+    """
+
+    shown: NDArray[np.float32]
+    brain: NDArray[np.float32]
+    grid: Grid
+    scan_grid: Grid
+
+
 def make_frame(grid: Grid, pose: Pose) -> Frame:
     """The frame of a scan on a canonical grid in a given pose."""
     template_from_scan = pose.matrix
@@ -119,29 +138,22 @@ def register(values: NDArray[np.float32], brain: NDArray[np.bool_], grid: Grid) 
         PoseError: The registration failed, the masks overlap by less than 0.80, the scan says too
             little about the template, or it fits better when turned by 180 degrees.
     """
-    images = _isotropic(values, brain, grid)
-    pose = _registered(values, brain, grid, images, np.ones(3), refine=True)
+    head = _coarse_head(values, brain, grid)
+    pose = _registered(head, np.ones(3), refine=True)
     if pose.overlap < _SURE_OVERLAP or pose.information < _SURE_INFORMATION:
-        _refuse_turned(pose, values, brain, grid, images)
+        _refuse_turned(pose, head)
     return _checked(pose)
 
 
-def _refuse_turned(
-    pose: Pose,
-    values: NDArray[np.float32],
-    brain: NDArray[np.bool_],
-    grid: Grid,
-    images: tuple[sitk.Image, sitk.Image],
-) -> None:
+def _refuse_turned(pose: Pose, head: _CoarseHead) -> None:
     """Raise an error if the head fits clearly better when turned by 180 degrees."""
     tried = {
-        words: _registered(values, brain, grid, images, np.array(signs), refine=False)
-        for words, signs in TURNS.items()
+        words: _registered(head, np.array(signs), refine=False) for words, signs in TURNS.items()
     }
     words = max(tried, key=lambda turn: tried[turn].information)
     if tried[words].information < max(_WORTH_REFINING * pose.information, MIN_INFORMATION):
         return
-    other = _registered(values, brain, grid, images, np.array(TURNS[words]), refine=True)
+    other = _registered(head, np.array(TURNS[words]), refine=True)
     if other.information > _CLEARLY * pose.information:
         raise PoseError(
             f"the head lies {words} in the file's coordinates: turned back it fits the template "
@@ -150,22 +162,14 @@ def _refuse_turned(
         )
 
 
-def _registered(
-    values: NDArray[np.float32],
-    brain: NDArray[np.bool_],
-    grid: Grid,
-    images: tuple[sitk.Image, sitk.Image],
-    signs: NDArray[np.float64],
-    *,
-    refine: bool,
-) -> Pose:
+def _registered(head: _CoarseHead, signs: NDArray[np.float64], *, refine: bool) -> Pose:
     """The pose that is reached when the search begins with axes turned by ``signs``.
 
     From the masks alone, then, to refine it, from the intensities.
     """
     try:
         with _one_itk_thread():
-            transform = _affine(*images, signs, refine=refine)
+            transform = _affine(head, signs, refine=refine)
     except RuntimeError as error:
         raise PoseError(
             f"the registration to the template failed ({str(error).splitlines()[-1]}). "
@@ -174,8 +178,8 @@ def _registered(
     # SimpleITK maps fixed (template) to moving (scan) points in LPS.
     scan_from_template = _LPS @ transform @ _LPS
     matrix = np.linalg.inv(scan_from_template)
-    overlap = _overlap(brain, grid, scan_from_template)
-    return Pose(matrix, overlap, mutual_information(values, brain, grid, matrix))
+    information = mutual_information(head.shown, head.brain > 0.5, head.grid, matrix)
+    return Pose(matrix, _overlap(head, scan_from_template), information)
 
 
 def _checked(pose: Pose) -> Pose:
@@ -214,28 +218,28 @@ def _one_itk_thread() -> Iterator[None]:
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
 
 
-def _isotropic(
-    values: NDArray[np.float32], brain: NDArray[np.bool_], grid: Grid, spacing_mm: float = 3.0
-) -> tuple[sitk.Image, sitk.Image]:
-    """The masked scan and its mask as SimpleITK images with about 3 mm voxels, cropped."""
-    index = np.argwhere(brain)
-    low, high = index.min(axis=0), index.max(axis=0)
-    step = np.maximum(spacing_mm / np.array(grid.spacing), 1e-3)
-    step = np.where(np.array(grid.spacing) > spacing_mm, 1.0, step)
-    margin = np.ceil(9.0 / np.array(grid.spacing))
-    start = low - margin
-    shape = np.ceil((high - low + 2 * margin) / step).astype(int) + 1
-    index_map = np.eye(4)
-    index_map[:3, :3] = np.diag(step)
-    index_map[:3, 3] = start
-    size = (int(shape[0]), int(shape[1]), int(shape[2]))
-    low_value, high_value = np.percentile(values[brain], [0.5, 99.5])
-    shown = np.where(brain, np.clip(values, low_value, high_value) - low_value, 0.0)
-    shown = shown / max(float(high_value - low_value), 1e-12)
-    affine = grid.affine @ index_map
-    return (
-        as_sitk(resample(shown, index_map, size), affine),
-        as_sitk(resample(brain.astype(np.float32), index_map, size), affine),
+def _coarse_head(values: NDArray[np.float32], brain: NDArray[np.bool_], grid: Grid) -> _CoarseHead:
+    """The masked scan and its mask with about 3 mm voxels, cropped; thick slices are kept."""
+    spacing = np.array(grid.spacing)
+    box = box_around(brain, int(np.ceil(_MARGIN_MM / spacing.min())))
+    near, part = brain[box], grid.cropped(box)
+    low, high = np.percentile(values[box][near], [0.5, 99.5])
+    shown = np.where(near, np.clip(values[box], low, high) - low, 0.0)
+    shown = shown / max(float(high - low), 1e-12)
+    step = np.where(spacing > _COARSE_MM, 1.0, _COARSE_MM / spacing)
+    margin = np.ceil(_MARGIN_MM / spacing)
+    inside = box_around(near, 0)
+    low_index = np.array([side.start for side in inside])
+    length = np.array([side.stop - side.start - 1 for side in inside])
+    index_map = np.diag([*step, 1.0])
+    index_map[:3, 3] = low_index - margin
+    size = np.ceil((length + 2 * margin) / step).astype(int) + 1
+    shape = (int(size[0]), int(size[1]), int(size[2]))
+    return _CoarseHead(
+        resample(shown, index_map, shape),
+        resample(near.astype(np.float32), index_map, shape),
+        Grid(shape, part.affine @ index_map),
+        grid,
     )
 
 
@@ -256,9 +260,9 @@ def _nearest_rotation(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64],
     return left @ right, float(np.abs(singular - 1).max())
 
 
-def _affine(
-    moving: sitk.Image, moving_mask: sitk.Image, signs: NDArray[np.float64], *, refine: bool
-) -> NDArray[np.float64]:
+def _affine(head: _CoarseHead, signs: NDArray[np.float64], *, refine: bool) -> NDArray[np.float64]:
+    moving = as_sitk(head.shown, head.grid.affine)
+    moving_mask = as_sitk(head.brain, head.grid.affine)
     template = load_template()
     every = slice(None, None, 2)
     affine = CANVAS.affine @ np.diag([2.0, 2.0, 2.0, 1.0])
@@ -307,13 +311,15 @@ def _registration(*, steps: int, learning_rate: float) -> sitk.ImageRegistration
     return method
 
 
-def _overlap(
-    brain: NDArray[np.bool_], grid: Grid, scan_from_template: NDArray[np.float64]
-) -> float:
-    index_map = np.linalg.inv(grid.affine) @ scan_from_template @ CANVAS.affine
-    moved = resample(brain.astype(np.float32), index_map, CANVAS.shape) > 0.5
+def _overlap(head: _CoarseHead, scan_from_template: NDArray[np.float64]) -> float:
+    index_map = np.linalg.inv(head.grid.affine) @ scan_from_template @ CANVAS.affine
+    moved = resample(head.brain, index_map, CANVAS.shape) > 0.5
     reference = load_template().brain
     # Only where the scan has slices at all: a scan may stop below the cerebellum.
-    covered = resample(np.ones(grid.shape, np.float32), index_map, CANVAS.shape) > 0.5
+    points = np.argwhere(reference) @ CANVAS.affine[:3, :3].T + CANVAS.affine[:3, 3]
+    to_index = np.linalg.inv(head.scan_grid.affine) @ scan_from_template
+    index = points @ to_index[:3, :3].T + to_index[:3, 3]
+    size = np.array(head.scan_grid.shape)
+    covered = int(((index > -0.5) & (index < size - 0.5)).all(axis=1).sum())
     both = 2.0 * float((moved & reference).sum())
-    return both / max(float(moved.sum() + (reference & covered).sum()), 1.0)
+    return both / max(float(moved.sum()) + covered, 1.0)

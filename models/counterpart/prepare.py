@@ -1,9 +1,9 @@
 """Prepares a folder of healthy T1 scans once, so that training starts from posed, clean arrays.
 
-A folder holds ``NAME_T1.nii.gz`` (or any NIfTI) with, beside it, ``NAME_labels.nii.gz`` (DLMUSE
-label numbers) or ``NAME_brain.nii.gz`` (brain mask), unless the scan is skull-stripped. A file
-``split.csv`` (columns ``subject,part``) says who trains; without it subjects are dealt out by a
-hash of their name, 60 / 15 / 25 %.
+A folder holds ``NAME_T1.nii.gz`` (or any NIfTI), possibly with ``NAME_labels.nii.gz`` (DLMUSE label
+numbers) or ``NAME_brain.nii.gz`` (brain mask) beside it; without them the brain network finds the
+brain, unless the scan is skull-stripped. A file ``split.csv`` (columns ``subject,part``) says who
+trains; without it subjects are dealt out by a hash of their name, 60 / 15 / 25 %.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from counterpart import __version__
-from counterpart.brain import checked_brain, largest_component, stripped_brain
+from counterpart.brain import checked_brain, largest_component
+from counterpart.brain_extraction import BrainModel, find_brain
 from counterpart.cohort import PARTS, PreparedSubject, Subject, write_cohort
 from counterpart.contrast import contrast_from_name
 from counterpart.errors import CohortError, CounterpartError
@@ -124,6 +125,7 @@ def prepare_cohort(
     out: Path,
     *,
     label_maps: Path | None = None,
+    brain_model: BrainModel | None = None,
     progress: Progress | None = None,
 ) -> tuple[str, int, list[Refusal]]:
     """Prepare every scan of a folder: posed brains, regions, and heads for the brain network.
@@ -132,6 +134,7 @@ def prepare_cohort(
         folder: Healthy scans.
         out: The cohort's folder; must not hold a cohort yet.
         label_maps: Folder of label maps of whole heads (SynthSeg numbers), for training.
+        brain_model: For whole heads with neither labels nor brain mask.
         progress: Called with (done, total, name).
 
     Returns:
@@ -155,7 +158,7 @@ def prepare_cohort(
             if progress:
                 progress(number, len(sources), source.name)
             try:
-                item = prepare_subject(source, split[source.name])
+                item = prepare_subject(source, split[source.name], brain_model)
             except CounterpartError as error:
                 logger.warning("left out %s: %s", source.name, error)
                 refusals.append(Refusal(source.name, str(error)))
@@ -190,8 +193,15 @@ def prepared_heads(sources: list[Source], split: dict[str, str]) -> Iterator[Pre
             yield head
 
 
-def prepare_subject(source: Source, part: str) -> PreparedSubject:
+def prepare_subject(
+    source: Source, part: str, brain_model: BrainModel | None = None
+) -> PreparedSubject:
     """Bring one healthy T1 into template pose and split it into tissues.
+
+    Args:
+        source: The scan.
+        part: Of the split.
+        brain_model: For a whole head with neither labels nor brain mask.
 
     Raises:
         CounterpartError: The scan cannot be used.
@@ -204,7 +214,8 @@ def prepare_subject(source: Source, part: str) -> PreparedSubject:
             f"{source.scan}: slices of {spacing_mm:.1f} mm; the cohort needs 3 mm or thinner."
         )
     labels = _read_labels(source, scan, turn)
-    posed = pose_scan(turn, turn.forward(scan.values), _brain_of(source, scan, turn, labels))
+    brain = _brain_of(source, scan, turn, labels, brain_model)
+    posed = pose_scan(turn, turn.forward(scan.values), brain)
     anatomy = _posed_anatomy(labels, posed.frame, turn)
     tissue = tissue_fractions(posed.scaled, posed.inside, anatomy)
     arrays, low, step = _quantised(posed.scaled, posed.inside, tissue, anatomy)
@@ -231,7 +242,11 @@ def _read_labels(source: Source, scan: Scan, turn: Orientation) -> NDArray[np.in
 
 
 def _brain_of(
-    source: Source, scan: Scan, turn: Orientation, labels: NDArray[np.int_] | None
+    source: Source,
+    scan: Scan,
+    turn: Orientation,
+    labels: NDArray[np.int_] | None,
+    brain_model: BrainModel | None = None,
 ) -> NDArray[np.bool_]:
     grid = turn.canonical
     if source.brain is not None:
@@ -239,7 +254,7 @@ def _brain_of(
     if labels is not None:
         closed = ndimage.binary_closing(np.pad(labels > 0, 4), iterations=2)[4:-4, 4:-4, 4:-4]
         return checked_brain(largest_component(closed), grid)
-    return stripped_brain(turn.forward(scan.values), grid)
+    return find_brain(turn.forward(scan.values), grid, model=brain_model).mask
 
 
 def _posed_anatomy(labels: NDArray[np.int_] | None, frame: Frame, turn: Orientation) -> Anatomy:
