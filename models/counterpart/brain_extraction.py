@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,13 +59,37 @@ class BrainSettings:
 
     Args:
         network: Size of the network.
+        threshold: Of the probability, from which on a voxel belongs to the brain.
     """
 
     network: BrainNetworkConfig
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.threshold < 1.0:
+            raise ModelError(f"a probability's threshold lies in (0, 1), got {self.threshold}.")
 
     def to_json(self) -> dict[str, object]:
         """The settings as plain values."""
-        return {"network": self.network.to_json()}
+        return {"network": self.network.to_json(), "threshold": self.threshold}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> BrainSettings:
+        """Read settings strictly.
+
+        Raises:
+            ModelError: A key is missing or unknown, or a value has the wrong kind.
+        """
+        if set(values) != {"network", "threshold"} or not isinstance(values["network"], dict):
+            raise ModelError(
+                f"expected the keys 'network' and 'threshold' of a brain network, got "
+                f"{sorted(values)}."
+            )
+        try:
+            network = BrainNetworkConfig.from_json(values["network"])
+            return cls(network, float(values["threshold"]))
+        except (TypeError, ValueError) as error:
+            raise ModelError(f"a setting has the wrong kind ({error}).") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,12 +100,14 @@ class BrainModel:
         name: Name of the bundle's folder.
         version: From its metadata.
         weights_sha256: Of the weights file.
+        settings: Size and threshold.
         network: In evaluation mode.
     """
 
     name: str
     version: str
     weights_sha256: str
+    settings: BrainSettings
     network: BrainNetwork
 
 
@@ -113,15 +140,17 @@ def load_brain_model(
     """
     folder = bundle_folder(source)
     digests = checked_digests(folder)
-    settings, metadata = read_json(folder / SETTINGS), read_json(folder / METADATA)
-    if set(settings) != {"network"} or not isinstance(settings["network"], dict):
-        raise ModelError(f"{folder / SETTINGS}: expected the one key 'network'; no brain network.")
+    metadata = read_json(folder / METADATA)
+    try:
+        settings = BrainSettings.from_json(read_json(folder / SETTINGS))
+    except ModelError as error:
+        raise ModelError(f"{folder / SETTINGS}: {error}") from error
     if "version" not in metadata:
         raise ModelError(f"{folder / METADATA}: the key 'version' is missing.")
-    network = BrainNetwork(BrainNetworkConfig.from_json(settings["network"]))
+    network = BrainNetwork(settings.network)
     load_weights(folder, network, device=device)
     version = str(metadata["version"])
-    return BrainModel(folder.resolve().name, version, digests[WEIGHTS], network)
+    return BrainModel(folder.resolve().name, version, digests[WEIGHTS], settings, network)
 
 
 def find_brain(
@@ -147,7 +176,7 @@ def find_brain(
     if model is None:
         return FoundBrain(stripped_brain(values, grid), STRIPPED)
     probability = brain_probability(values, grid, model)
-    brain = largest_component(probability > 0.5)
+    brain = largest_component(probability > model.settings.threshold)
     foreground = stripped_foreground(values)
     if foreground is not None and _is_stripped(foreground, brain):
         return FoundBrain(checked_brain(foreground, grid), STRIPPED)
