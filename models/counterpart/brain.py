@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from counterpart.errors import BrainError
-from counterpart.grid import Grid
+from counterpart.grid import Grid, box_around
 
 BRAIN_VOLUME_ML = (500.0, 2200.0)
 MIN_BACKGROUND_FRACTION = 0.3
@@ -15,12 +15,15 @@ MIN_BACKGROUND_FRACTION = 0.3
 
 def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The largest face-connected part of a mask, its holes filled."""
-    labels, count = ndimage.label(mask)
+    box = box_around(mask, 1)
+    part = mask[box]
+    labels, count = ndimage.label(part)
     if count > 1:
         sizes = np.bincount(labels.ravel())
         sizes[0] = 0
-        mask = labels == sizes.argmax()
-    filled: NDArray[np.bool_] = ndimage.binary_fill_holes(mask)
+        part = labels == sizes.argmax()
+    filled = np.zeros_like(mask)
+    filled[box] = ndimage.binary_fill_holes(part)
     return filled
 
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from counterpart.grid import Grid, canonical_orientation, resample
+from counterpart.grid import Grid, box_around, canonical_orientation, resample
 
 SHAPE = (5, 6, 7)
 ORIENTATIONS = [
@@ -201,3 +201,23 @@ def test_smoothing_before_a_coarser_grid_keeps_a_constant() -> None:
     constant = np.full((16, 16, 16), 5.5, np.float32)
     coarse = resample(constant, np.diag([3.0, 2.0, 5.0, 1.0]), (5, 7, 3))
     np.testing.assert_allclose(coarse, 5.5, atol=1e-5)
+
+
+def test_a_box_holds_the_mask_and_its_margin_within_the_array() -> None:
+    mask = np.zeros((9, 8, 7), bool)
+    mask[2:4, 5:8, 3] = True
+    assert box_around(mask, 0) == (slice(2, 4), slice(5, 8), slice(3, 4))
+    assert box_around(mask, 2) == (slice(0, 6), slice(3, 8), slice(1, 6))
+
+
+def test_the_box_of_nothing_is_everything() -> None:
+    assert box_around(np.zeros((3, 4, 5), bool), 1) == (slice(0, 3), slice(0, 4), slice(0, 5))
+
+
+def test_cropping_leaves_every_voxel_where_it_is() -> None:
+    affine = np.array([[0, -2.0, 0, 5], [1.5, 0, 0.3, -7], [0, 0, 4.0, 11], [0, 0, 0, 1]])
+    grid = Grid((6, 7, 8), affine)
+    part = grid.cropped((slice(1, 4), slice(2, 7), slice(5, 6)))
+    assert part.shape == (3, 5, 1)
+    index = np.array([[0, 0, 0], [2, 4, 0]])
+    np.testing.assert_allclose(part.world(index), grid.world(index + [1, 2, 5]), atol=1e-12)
