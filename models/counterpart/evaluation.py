@@ -106,7 +106,7 @@ def evaluate(
         try:
             rows.append(_evaluate_one(path, mask, model, brain_model, out, seed))
         except CounterpartError as error:
-            logger.warning("left out: %s", error)
+            logger.warning("left out %s: %s", scan_name(path), error)
     out.mkdir(parents=True, exist_ok=True)
     _write_csv(rows, out / "figures.csv")
     (out / "figures.md").write_text(figures_table(rows, model))

@@ -26,14 +26,16 @@ from counterpart.pose_checks import (
     TURNS,
     mutual_information,
     stretches,
+    turned,
 )
 from counterpart.template import CANVAS, load_template
 
 MIN_OVERLAP = 0.80
 _SURE_OVERLAP = 0.91
-_SURE_INFORMATION = 0.09
-_WORTH_REFINING = 0.8
-_CLEARLY = 1.2
+_SURE_INFORMATION = 0.05
+_WORTH_A_LOOK = 0.6
+_CLEARLY = 1.25
+_CLEARLY_MORE_OVERLAP = 0.03
 _COARSE_MM = 3.0
 _MARGIN_MM = 9.0
 THICK_SLICE_MM = 3.0
@@ -139,22 +141,38 @@ def register(values: NDArray[np.float32], brain: NDArray[np.bool_], grid: Grid) 
             little about the template, or it fits better when turned by 180 degrees.
     """
     head = _coarse_head(values, brain, grid)
-    pose = _registered(head, np.ones(3), refine=True)
-    if pose.overlap < _SURE_OVERLAP or pose.information < _SURE_INFORMATION:
-        _refuse_turned(pose, head)
+    size = _relative_size(head)
+    pose = _registered(head, size, refine=True)
+    if pose.overlap < _SURE_OVERLAP:  # half a brain, perhaps, whose size says nothing
+        other = _registered(head, np.ones(3), refine=True)
+        pose = max(pose, other, key=lambda one: (one.overlap >= MIN_OVERLAP, one.information))
+    _refuse_turned(pose, head, size)
     return _checked(pose)
 
 
-def _refuse_turned(pose: Pose, head: _CoarseHead) -> None:
-    """Raise an error if the head fits clearly better when turned by 180 degrees."""
-    tried = {
-        words: _registered(head, np.array(signs), refine=False) for words, signs in TURNS.items()
-    }
-    words = max(tried, key=lambda turn: tried[turn].information)
-    if tried[words].information < max(_WORTH_REFINING * pose.information, MIN_INFORMATION):
+def _refuse_turned(pose: Pose, head: _CoarseHead, size: NDArray[np.float64]) -> None:
+    """Raise an error if the head fits clearly better when turned by 180 degrees.
+
+    A first look at the pose that was found, turned, costs little; only a doubt is worth the time to
+    register the head again, turned.
+    """
+    brain = head.brain > 0.5
+    looks = [
+        mutual_information(head.shown, brain, head.grid, turned(pose.matrix, signs))
+        for signs in TURNS.values()
+    ]
+    sure = pose.overlap > _SURE_OVERLAP and pose.information > _SURE_INFORMATION
+    if sure and max(looks) < _WORTH_A_LOOK * pose.information:
         return
-    other = _registered(head, np.array(TURNS[words]), refine=True)
-    if other.information > _CLEARLY * pose.information:
+    tried = {
+        words: _registered(head, size * np.array(signs), refine=False).information
+        for words, signs in TURNS.items()
+    }
+    words = max(tried, key=lambda turn: tried[turn])
+    other = _registered(head, size * np.array(TURNS[words]), refine=True)
+    fits_better = other.overlap > pose.overlap + _CLEARLY_MORE_OVERLAP
+    enough = (1.0 / _CLEARLY if fits_better else _CLEARLY) * pose.information
+    if other.information > max(enough, MIN_INFORMATION):
         raise PoseError(
             f"the head lies {words} in the file's coordinates: turned back it fits the template "
             f"with a mutual information of {other.information:.3f}, as it is with "
@@ -162,14 +180,26 @@ def _refuse_turned(pose: Pose, head: _CoarseHead) -> None:
         )
 
 
-def _registered(head: _CoarseHead, signs: NDArray[np.float64], *, refine: bool) -> Pose:
-    """The pose that is reached when the search begins with axes turned by ``signs``.
+def _relative_size(head: _CoarseHead) -> NDArray[np.float64]:
+    """How much larger the brain is than the template's along each axis."""
+    sizes = []
+    for mask, spacing in (
+        (head.brain > 0.5, head.grid.spacing),
+        (load_template().brain, CANVAS.spacing),
+    ):
+        sizes.append(np.argwhere(mask).std(axis=0) * np.array(spacing))
+    ratio: NDArray[np.float64] = np.clip(sizes[0] / sizes[1], 0.5, 2.0)
+    return ratio
+
+
+def _registered(head: _CoarseHead, start: NDArray[np.float64], *, refine: bool) -> Pose:
+    """The pose that is reached when the search begins with the template's axes times ``start``.
 
     From the masks alone, then, to refine it, from the intensities.
     """
     try:
         with _one_itk_thread():
-            transform = _affine(head, signs, refine=refine)
+            transform = _affine(head, start, refine=refine)
     except RuntimeError as error:
         raise PoseError(
             f"the registration to the template failed ({str(error).splitlines()[-1]}). "
@@ -260,7 +290,7 @@ def _nearest_rotation(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64],
     return left @ right, float(np.abs(singular - 1).max())
 
 
-def _affine(head: _CoarseHead, signs: NDArray[np.float64], *, refine: bool) -> NDArray[np.float64]:
+def _affine(head: _CoarseHead, start: NDArray[np.float64], *, refine: bool) -> NDArray[np.float64]:
     moving = as_sitk(head.shown, head.grid.affine)
     moving_mask = as_sitk(head.brain, head.grid.affine)
     template = load_template()
@@ -275,7 +305,7 @@ def _affine(head: _CoarseHead, signs: NDArray[np.float64], *, refine: bool) -> N
         sitk.CenteredTransformInitializerFilter.MOMENTS,
     )
     initial = sitk.AffineTransform(initial)
-    initial.SetMatrix(np.diag(signs).ravel().tolist())
+    initial.SetMatrix(np.diag(start).ravel().tolist())
     on_masks = _registration(steps=60, learning_rate=2.0)
     on_masks.SetMetricAsMeanSquares()
     on_masks.SetInitialTransform(initial, inPlace=True)

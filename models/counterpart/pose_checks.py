@@ -68,6 +68,16 @@ def mutual_information(
     return information - (_BINS - 1) ** 2 / (2.0 * count)
 
 
+def turned(matrix: NDArray[np.float64], signs: tuple[float, float, float]) -> NDArray[np.float64]:
+    """A pose (4, 4) after which the brain is turned about the middle of the template's brain."""
+    middle = np.argwhere(load_template().brain).mean(axis=0)
+    centre = CANVAS.world(middle)
+    turn = np.diag([*signs, 1.0])
+    turn[:3, 3] = centre - np.array(signs) * centre
+    result: NDArray[np.float64] = turn @ matrix
+    return result
+
+
 def stretches(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """The three factors by which an affine map stretches, largest first."""
     return np.linalg.svd(matrix[:3, :3], compute_uv=False)
