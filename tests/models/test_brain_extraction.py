@@ -5,6 +5,7 @@ every grid: thin, thick, anisotropic, oblique, turned, with a long neck, or far 
 """
 
 from functools import cache
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -14,15 +15,17 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from torch import nn
 
+from counterpart.brain import largest_component
 from counterpart.brain_extraction import (
     STRIPPED,
     BrainModel,
+    BrainSettings,
     brain_probability,
     find_brain,
     head_corner,
     tilt_degrees,
 )
-from counterpart.brain_network import CANVAS_SHAPE
+from counterpart.brain_network import CANVAS_SHAPE, BrainNetworkConfig
 from counterpart.errors import BrainError
 from counterpart.grid import Grid, canonical_orientation
 
@@ -60,8 +63,10 @@ class Constant(nn.Module):
         return torch.where(heads > 0.1, self.logit, -40.0)
 
 
-def a_model(network: nn.Module | None = None) -> BrainModel:
-    return BrainModel("bright", "0.0.1", "f" * 64, network or BrightIsBrain())  # type: ignore[arg-type]
+def a_model(network: nn.Module | None = None, threshold: float = 0.5) -> BrainModel:
+    settings = BrainSettings(BrainNetworkConfig(), threshold)
+    stand_in: Any = network or BrightIsBrain()
+    return BrainModel("bright", "0.0.1", "f" * 64, settings, stand_in)
 
 
 def a_grid(low: Vector, high: Vector, spacing: Vector, turn: Vector = (0, 0, 0)) -> Grid:
@@ -331,6 +336,16 @@ def test_what_is_no_brain_is_refused(network: nn.Module | None, size: float, mes
         find_brain(a_head(THIN, size=size), THIN, model=a_model(network))
 
 
+def test_the_model_s_threshold_says_where_the_brain_ends() -> None:
+    volumes = []
+    for threshold in (0.02, 0.5, 0.98):
+        found = find_brain(a_head(THIN), THIN, model=a_model(threshold=threshold))
+        volumes.append(int(found.mask.sum()))
+        expected = brain_probability(a_head(THIN), THIN, a_model()) > threshold
+        np.testing.assert_array_equal(found.mask, largest_component(expected))
+    assert volumes[0] > volumes[1] > volumes[2]
+
+
 @pytest.mark.parametrize(
     ("bottom", "top", "ends"),
     [
@@ -353,3 +368,11 @@ def test_a_brain_that_the_scan_cuts_off_is_a_warning(
         (warning,) = found.warnings
         assert f"{ends} of the scan" in warning
         assert "not examined" in warning
+
+
+def test_a_scan_that_misses_the_outermost_rim_alone_is_no_warning() -> None:
+    """The last slice lies 1.5 mm below the vertex and shows 9 square centimetres of brain."""
+    grid = a_grid((-100, -120, -109.75), (100, 120, 72.75), (2.5, 2.5, 2.5))
+    found = find_brain(a_head(grid), grid, model=a_model())
+    assert found.mask[:, :, -1].any()
+    assert found.warnings == ()
