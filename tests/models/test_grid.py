@@ -220,4 +220,5 @@ def test_cropping_leaves_every_voxel_where_it_is() -> None:
     part = grid.cropped((slice(1, 4), slice(2, 7), slice(5, 6)))
     assert part.shape == (3, 5, 1)
     index = np.array([[0, 0, 0], [2, 4, 0]])
-    np.testing.assert_allclose(part.world(index), grid.world(index + np.array([1, 2, 5])), atol=1e-12)
+    there = grid.world(index + np.array([1, 2, 5]))
+    np.testing.assert_allclose(part.world(index), there, atol=1e-12)
