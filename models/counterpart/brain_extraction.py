@@ -175,9 +175,10 @@ def find_brain(
         return FoundBrain(checked_brain(given, grid), "given mask")
     if model is None:
         return FoundBrain(stripped_brain(values, grid), STRIPPED)
-    probability = brain_probability(values, grid, model)
-    brain = largest_component(probability > model.settings.threshold)
     foreground = stripped_foreground(values)
+    shown = values if foreground is None else _dark_background(values, foreground)
+    probability = brain_probability(shown, grid, model)
+    brain = largest_component(probability > model.settings.threshold)
     if foreground is not None and _is_stripped(foreground, brain):
         return FoundBrain(checked_brain(foreground, grid), STRIPPED)
     volume_ml = float(brain.sum()) * grid.voxel_volume_ml
@@ -194,8 +195,14 @@ def find_brain(
             f"{MIN_CERTAINTY:.2f} inside it, got {certainty:.2f}. Check that the scan is a head "
             "MRI, or give a mask with --brain-mask."
         )
+    if volume_ml > BRAIN_VOLUME_ML[1]:
+        raise BrainError(
+            f"what was taken for the brain has {volume_ml:.0f} ml, expected at most "
+            f"{BRAIN_VOLUME_ML[1]:.0f} ml. Check the orientation and the voxel size in the scan's "
+            "header, or give a mask with --brain-mask."
+        )
     source = f"network {model.name} {model.version}, weights {model.weights_sha256[:12]}"
-    return FoundBrain(checked_brain(brain, grid), source, _coverage_warnings(brain, grid))
+    return FoundBrain(brain, source, _coverage_warnings(brain, grid))
 
 
 def _coverage_warnings(brain: NDArray[np.bool_], grid: Grid) -> tuple[str, ...]:
@@ -209,6 +216,19 @@ def _coverage_warnings(brain: NDArray[np.bool_], grid: Grid) -> tuple[str, ...]:
         f"The brain is cut off at the {' and the '.join(cut)} slice of the scan: what lies beyond "
         "was not examined.",
     )
+
+
+def _dark_background(
+    values: NDArray[np.float32], foreground: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """The scan with a background that is no brighter than its darkest tissue.
+
+    Where intensities were standardised over the brain, the background's 0 is a middle grey.
+    """
+    darkest = np.float32(values[foreground].min())
+    if values[0, 0, 0] <= darkest:
+        return values
+    return np.where(foreground, values, darkest)
 
 
 def _is_stripped(foreground: NDArray[np.bool_], brain: NDArray[np.bool_]) -> bool:

@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 from counterpart import __version__
 from counterpart.brain_extraction import BrainModel, find_brain
 from counterpart.bundle import Model, Threshold
-from counterpart.contrast import Contrast, contrast_from_tissue, tell_contrast
+from counterpart.contrast import (
+    Contrast,
+    contrast_from_tissue,
+    contrast_from_user,
+    tell_contrast,
+)
 from counterpart.findings import find_findings
 from counterpart.grid import box_around, canonical_orientation
 from counterpart.posed_scan import PosedScan, pose_scan
@@ -93,6 +98,8 @@ def generate_counterpart(
         CounterpartError: The scan cannot be used; the message says why.
     """
     tell = stage or (lambda text, share: None)
+    if contrast is not None:
+        contrast_from_user(contrast)  # a wrong word is an error before the work, not after it
     turn = canonical_orientation(scan.grid)
     tell("Finding the brain", 0.02)
     given = None if brain_mask is None else turn.forward(brain_mask)

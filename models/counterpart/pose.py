@@ -142,9 +142,9 @@ def register(values: NDArray[np.float32], brain: NDArray[np.bool_], grid: Grid) 
     """
     head = _coarse_head(values, brain, grid)
     size = _relative_size(head)
-    pose = _registered(head, size, refine=True)
+    pose = _registered(head, size)
     if pose.overlap < _SURE_OVERLAP:  # half a brain, perhaps, whose size says nothing
-        other = _registered(head, np.ones(3), refine=True)
+        other = _registered(head, np.ones(3))
         pose = max(pose, other, key=lambda one: (one.overlap >= MIN_OVERLAP, one.information))
     _refuse_turned(pose, head, size)
     return _checked(pose)
@@ -164,12 +164,9 @@ def _refuse_turned(pose: Pose, head: _CoarseHead, size: NDArray[np.float64]) -> 
     sure = pose.overlap > _SURE_OVERLAP and pose.information > _SURE_INFORMATION
     if sure and max(looks) < _WORTH_A_LOOK * pose.information:
         return
-    tried = {
-        words: _registered(head, size * np.array(signs), refine=False).information
-        for words, signs in TURNS.items()
-    }
-    words = max(tried, key=lambda turn: tried[turn])
-    other = _registered(head, size * np.array(TURNS[words]), refine=True)
+    tried = {words: _registered(head, size * np.array(signs)) for words, signs in TURNS.items()}
+    words = max(tried, key=lambda turn: tried[turn].information)
+    other = tried[words]
     fits_better = other.overlap > pose.overlap + _CLEARLY_MORE_OVERLAP
     enough = (1.0 / _CLEARLY if fits_better else _CLEARLY) * pose.information
     if other.information > max(enough, MIN_INFORMATION):
@@ -192,14 +189,14 @@ def _relative_size(head: _CoarseHead) -> NDArray[np.float64]:
     return ratio
 
 
-def _registered(head: _CoarseHead, start: NDArray[np.float64], *, refine: bool) -> Pose:
+def _registered(head: _CoarseHead, start: NDArray[np.float64]) -> Pose:
     """The pose that is reached when the search begins with the template's axes times ``start``.
 
-    From the masks alone, then, to refine it, from the intensities.
+    From the masks alone first, then from the intensities.
     """
     try:
         with _one_itk_thread():
-            transform = _affine(head, start, refine=refine)
+            transform = _affine(head, start)
     except RuntimeError as error:
         raise PoseError(
             f"the registration to the template failed ({str(error).splitlines()[-1]}). "
@@ -290,7 +287,7 @@ def _nearest_rotation(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64],
     return left @ right, float(np.abs(singular - 1).max())
 
 
-def _affine(head: _CoarseHead, start: NDArray[np.float64], *, refine: bool) -> NDArray[np.float64]:
+def _affine(head: _CoarseHead, start: NDArray[np.float64]) -> NDArray[np.float64]:
     moving = as_sitk(head.shown, head.grid.affine)
     moving_mask = as_sitk(head.brain, head.grid.affine)
     template = load_template()
@@ -310,11 +307,10 @@ def _affine(head: _CoarseHead, start: NDArray[np.float64], *, refine: bool) -> N
     on_masks.SetMetricAsMeanSquares()
     on_masks.SetInitialTransform(initial, inPlace=True)
     on_masks.Execute(fixed_mask, moving_mask)
-    if refine:
-        on_values = _registration(steps=80, learning_rate=1.0)
-        on_values.SetMetricAsMattesMutualInformation(numberOfHistogramBins=32)
-        on_values.SetInitialTransform(initial, inPlace=True)
-        on_values.Execute(fixed, moving)
+    on_values = _registration(steps=80, learning_rate=1.0)
+    on_values.SetMetricAsMattesMutualInformation(numberOfHistogramBins=32)
+    on_values.SetInitialTransform(initial, inPlace=True)
+    on_values.Execute(fixed, moving)
     found = sitk.AffineTransform(initial)
     matrix = np.array(found.GetMatrix()).reshape(3, 3)
     centre, shift = np.array(found.GetCenter()), np.array(found.GetTranslation())

@@ -174,6 +174,20 @@ def test_a_stripped_sample_is_recognised(
     assert dice(brain, drawn) > 0.999
 
 
+@pytest.mark.parametrize("contrast", ["T1", "T2", "FLAIR"])
+def test_a_stripped_sample_standardised_over_the_brain_is_recognised(
+    contrast: str, the_brain_model: BrainModel, the_samples: Path
+) -> None:
+    scan = read_scan(the_samples / "patients" / f"sample-01_{contrast}.nii.gz")
+    drawn = read_mask(the_samples / "patients" / "sample-01_brain.nii.gz", scan.grid)
+    inside = scan.values[drawn]
+    scaled = (scan.values - inside.mean()) / inside.std()
+    values = np.where(drawn, scaled, 0.0).astype(np.float32)
+    brain, source, _ = found_in(replace(scan, values=values), the_brain_model)
+    assert source == STRIPPED
+    assert dice(brain, drawn) > 0.99
+
+
 GRID = Grid(
     (80, 90, 80), np.array([[2.5, 0, 0, -99], [0, 2.5, 0, -112], [0, 0, 2.5, -99], [0, 0, 0, 1]])
 )
