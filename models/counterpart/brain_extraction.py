@@ -28,10 +28,10 @@ from counterpart.brain_network import (
     scale_heads,
 )
 from counterpart.bundle import (
-    METADATA,
     SETTINGS,
     WEIGHTS,
     bundle_folder,
+    bundle_version,
     checked_digests,
     load_weights,
     read_json,
@@ -140,16 +140,13 @@ def load_brain_model(
     """
     folder = bundle_folder(source)
     digests = checked_digests(folder)
-    metadata = read_json(folder / METADATA)
     try:
         settings = BrainSettings.from_json(read_json(folder / SETTINGS))
     except ModelError as error:
         raise ModelError(f"{folder / SETTINGS}: {error}") from error
-    if "version" not in metadata:
-        raise ModelError(f"{folder / METADATA}: the key 'version' is missing.")
+    version = bundle_version(folder)
     network = BrainNetwork(settings.network)
     load_weights(folder, network, device=device)
-    version = str(metadata["version"])
     return BrainModel(folder.resolve().name, version, digests[WEIGHTS], settings, network)
 
 
@@ -250,7 +247,7 @@ def brain_probability(
     Returns:
         (I, J, K) from 0 to 1.
     """
-    if tilt_degrees(grid) <= _UPRIGHT_DEGREES:
+    if grid.tilt_degrees <= _UPRIGHT_DEGREES:
         scan = torch.from_numpy(np.ascontiguousarray(values))[None, None]
         found = _answer(_at_2_mm(scan, grid), model)
         full = functional.interpolate(found, list(values.shape), mode="trilinear")
@@ -262,12 +259,6 @@ def brain_probability(
     shown = resample(values, index_map, upright.shape, fill=background)
     found = _answer(torch.from_numpy(shown)[None, None], model)
     return resample(found[0, 0].numpy(), np.linalg.inv(index_map), grid.shape)
-
-
-def tilt_degrees(grid: Grid) -> float:
-    """The largest angle between an axis of the grid and the nearest axis of the world."""
-    axes = np.abs(grid.affine[:3, :3]) / np.array(grid.spacing)
-    return float(np.degrees(np.arccos(np.clip(axes.max(axis=0), 0.0, 1.0))).max())
 
 
 def _upright_grid(grid: Grid) -> Grid:

@@ -147,15 +147,13 @@ def load_model(source: Path | str = DEFAULT_MODEL, *, device: str = "cpu") -> Mo
     folder = bundle_folder(source)
     digests = checked_digests(folder)
     settings = _read_settings(folder / SETTINGS)
-    metadata = read_json(folder / METADATA)
-    if "version" not in metadata:
-        raise ModelError(f"{folder / METADATA}: the key 'version' is missing.")
+    version = bundle_version(folder)
     denoiser = Denoiser(settings.network)
     load_weights(folder, denoiser, device=device)
     denoiser.to(memory_format=torch.channels_last)
     return Model(
         folder.resolve().name,
-        str(metadata["version"]),
+        version,
         digests[WEIGHTS],
         settings,
         denoiser,
@@ -175,6 +173,18 @@ def bundle_folder(source: Path | str) -> Path:
     if not (folder / MANIFEST).is_file():
         raise ModelError(f"{source}: no model bundle (a folder with {MANIFEST}) of this name.")
     return folder
+
+
+def bundle_version(folder: Path) -> str:
+    """The version that a bundle's metadata name.
+
+    Raises:
+        ModelError: They cannot be read, or name none.
+    """
+    metadata = read_json(folder / METADATA)
+    if "version" not in metadata:
+        raise ModelError(f"{folder / METADATA}: the key 'version' is missing.")
+    return str(metadata["version"])
 
 
 def checked_digests(folder: Path) -> dict[str, str]:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 
-from counterpart import __version__
 from counterpart.bundle import ModelSettings, read_json, write_bundle
+from counterpart.bundle_metadata import bundle_metadata, image_format
 from counterpart.cohort import read_cohort, source_of
 from counterpart.denoiser import Denoiser, DenoiserConfig, parameter_count
 from counterpart.errors import ModelError
 from counterpart.model_card import CardFacts, model_card
 from counterpart.regions import ATLAS_FILE, read_atlas
-from counterpart.results import DISCLAIMER
 from counterpart.selection import choose_settings, choose_thresholds, validation_heads
 from counterpart.training.run import checkpoint_step, load_averaged_weights
+from counterpart.training.slabs import SLICE_SHAPE
 
 SELECTION_CONTRASTS = ("T1", "FLAIR")
 
@@ -97,44 +96,11 @@ def export_run(
 
 
 def _metadata(version: str, network: DenoiserConfig) -> dict[str, Any]:
-    channel = {"0": "slice, spreads"}
-    shape = {"type": "image", "format": "magnitude", "modality": "MR", "num_channels": 1}
-    return {
-        "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/"
-        "0.8.1/meta_schema_20240725.json",
-        "version": version,
-        "changelog": {version: "first weights"},
-        "monai_version": version_of("monai"),
-        "pytorch_version": version_of("torch").split("+")[0],
-        "numpy_version": version_of("numpy"),
-        "required_packages_version": {"healthy-counterpart": __version__},
-        "task": "Healthy counterpart of brain MR slices",
-        "description": "Diffusion denoiser that answers a slice as it would look in health.",
-        "authors": "The Counterpart developers",
-        "copyright": "The Counterpart developers",
-        "intended_use": f"{DISCLAIMER}; not for clinical use",
-        "network_data_format": {
-            "inputs": {
-                "image": {
-                    **shape,
-                    "spatial_shape": [80, 96],
-                    "dtype": "float32",
-                    "value_range": [-8, 8],
-                    "is_patch_data": False,
-                    "channel_def": channel,
-                }
-            },
-            "outputs": {
-                "pred": {
-                    **shape,
-                    "spatial_shape": [80, 96],
-                    "dtype": "float32",
-                    "value_range": [-8, 8],
-                    "is_patch_data": False,
-                    "channel_def": {"0": "clean slice, spreads", "1": "logit of departure"},
-                    "num_channels": 2,
-                }
-            },
-        },
-        "channels": list(network.channels),
-    }
+    metadata = bundle_metadata(
+        version,
+        "Healthy counterpart of brain MR slices",
+        "Diffusion denoiser that answers a slice as it would look in health.",
+        image=image_format(("slice, spreads",), SLICE_SHAPE, (-8, 8)),
+        answer=image_format(("clean slice, spreads", "logit of departure"), SLICE_SHAPE, (-8, 8)),
+    )
+    return {**metadata, "channels": list(network.channels)}

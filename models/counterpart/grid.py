@@ -44,6 +44,12 @@ class Grid:
         """Volume of one voxel in ml."""
         return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
 
+    @property
+    def tilt_degrees(self) -> float:
+        """The largest angle between an axis of the grid and the nearest axis of the world."""
+        axes = np.abs(self.affine[:3, :3]) / np.array(self.spacing)
+        return float(np.degrees(np.arccos(np.clip(axes.max(axis=0), 0.0, 1.0))).max())
+
     def world(self, index: FloatArray) -> FloatArray:
         """World points (..., 3) in mm of voxel indices (..., 3)."""
         points: FloatArray = np.asarray(index) @ self.affine[:3, :3].T + self.affine[:3, 3]

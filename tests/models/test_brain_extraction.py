@@ -23,7 +23,6 @@ from counterpart.brain_extraction import (
     brain_probability,
     find_brain,
     head_corner,
-    tilt_degrees,
 )
 from counterpart.brain_network import CANVAS_SHAPE, BrainNetworkConfig
 from counterpart.errors import BrainError
@@ -262,7 +261,7 @@ def test_where_nothing_stands_out_the_canvas_lies_in_the_middle() -> None:
 )
 def test_the_tilt_is_the_angle_to_the_nearest_axis(turn: Vector, expected: float) -> None:
     grid = a_grid(*FIELD, (0.9, 2.0, 8.0), turn)
-    assert tilt_degrees(grid) == pytest.approx(expected, abs=1e-5)
+    assert grid.tilt_degrees == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_tilt_is_that_of_the_worst_axis() -> None:
@@ -271,7 +270,7 @@ def test_the_tilt_is_that_of_the_worst_axis() -> None:
     for column in grid.affine[:3, :3].T:
         cosines = [abs(column @ axis) / np.linalg.norm(column) for axis in np.eye(3)]
         angles.append(np.degrees(np.arccos(max(cosines))))
-    assert tilt_degrees(grid) == pytest.approx(max(angles))
+    assert grid.tilt_degrees == pytest.approx(max(angles))
 
 
 def test_a_given_mask_overrides_the_network() -> None:

@@ -96,10 +96,7 @@ def canonical_head(result: Result) -> Head:
     brain = turn.forward(result.brain) > 0
     mask = turn.forward(result.mask) > 0
     cut = crop_box(brain | mask, whole.spacing)
-    affine = whole.affine.copy()
-    affine[:3, 3] = whole.world(np.array([part.start for part in cut]))
-    brain, mask = brain[cut], mask[cut]
-    grid = Grid((brain.shape[0], brain.shape[1], brain.shape[2]), affine)
+    brain, mask, grid = brain[cut], mask[cut], whole.cropped(cut)
     anomaly = turn.forward(result.anomaly)[cut]
     scan = turn.forward(result.scan.values)[cut]
     flagged = flag_by_baseline(result.contrast, scan, brain, grid, int(mask.sum()))

@@ -6,8 +6,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from counterpart.baselines import baseline_in_words
 from counterpart.findings import MIN_VOLUME_ML
 from counterpart.results import Result
@@ -86,8 +84,7 @@ def about_scan(result: Result) -> str:
     contrast = "contrast unknown" if result.contrast == "unknown" else result.contrast
     shape = "×".join(str(n) for n in grid.shape)
     spacing = "×".join(f"{step:.3g}" for step in grid.spacing)
-    axes = np.abs(grid.affine[:3, :3]) / np.array(grid.spacing)
-    tilt = float(np.degrees(np.arccos(np.clip(axes.max(axis=0), 0.0, 1.0))).max())
+    tilt = grid.tilt_degrees
     planes = f" · tilted by {tilt:.0f}°, shown in its own planes" if tilt >= 1.0 else ""
     source = clip(str(result.provenance.get("threshold_source", "source not recorded")), 60)
     threshold = f"threshold {plain(result.threshold)} ({source})"
