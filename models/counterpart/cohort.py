@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
 
 from counterpart.errors import CohortError
-from counterpart.hashing import file_sha256
+from counterpart.shards import Arrays, read_shards, write_shards
 
 FORMAT = 1
 PARTS = ("train", "validate", "calibrate")
-_SHARD_SUBJECTS = 16
 _ARRAYS = ("scan", "brain", "tissue", "inward")
 
 
@@ -129,16 +127,13 @@ def write_cohort(
     """
     folder.mkdir(parents=True, exist_ok=True)
     subjects: list[Subject] = []
-    shards: list[dict[str, object]] = []
-    waiting: list[PreparedSubject] = []
-    for item in prepared:
-        waiting.append(item)
-        subjects.append(item.subject)
-        if len(waiting) == _SHARD_SUBJECTS:
-            shards.append(_write_shard(folder, len(shards), waiting))
-            waiting = []
-    if waiting:
-        shards.append(_write_shard(folder, len(shards), waiting))
+
+    def arrays() -> Iterator[Arrays]:
+        for item in prepared:
+            subjects.append(item.subject)
+            yield item.arrays
+
+    shards = write_shards(folder, "part", "subjects", arrays())
     if not subjects:
         raise CohortError("no scan could be prepared, so there is no cohort to write.")
     entries = [asdict(subject) for subject in subjects]
@@ -161,14 +156,9 @@ def read_cohort(folder: Path) -> Cohort:
         CohortError: The folder is no cohort, of another format, or damaged.
     """
     index = read_index(folder)
-    parts: list[dict[str, NDArray[np.uint8]]] = []
-    for shard in index["shards"]:
-        path = folder / str(shard["file"])
-        if not path.is_file() or file_sha256(path) != shard["sha256"]:
-            raise CohortError(f"{path}: missing or changed since it was written; prepare again.")
-        parts.append(load_file(path))
+    found = read_shards(folder, index["shards"])
     subjects = tuple(Subject(**entry) for entry in index["subjects"])
-    arrays = {name: torch.from_numpy(_joined(parts, name)) for name in _ARRAYS}
+    arrays = {name: torch.from_numpy(found[name]) for name in _ARRAYS}
     return Cohort(subjects=subjects, content_hash=str(index["content_hash"]), **arrays)
 
 
@@ -200,14 +190,3 @@ def read_index(folder: Path) -> dict[str, Any]:
 def _content_hash(subjects: object, shards: object) -> str:
     """Of what is known of the subjects and of the shards' own hashes."""
     return hashlib.sha256(json.dumps([subjects, shards], sort_keys=True).encode()).hexdigest()
-
-
-def _joined(parts: Sequence[dict[str, NDArray[np.uint8]]], name: str) -> NDArray[np.uint8]:
-    return np.concatenate([part[name] for part in parts])
-
-
-def _write_shard(folder: Path, number: int, items: list[PreparedSubject]) -> dict[str, object]:
-    path = folder / f"part-{number:03d}.safetensors"
-    stacked = {name: np.stack([item.arrays[name] for item in items]) for name in _ARRAYS}
-    save_file(stacked, path)
-    return {"file": path.name, "subjects": len(items), "sha256": file_sha256(path)}

@@ -9,6 +9,7 @@ it is a nibabel orientation transform, so it is exact and can be undone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -114,17 +115,18 @@ def canonical_orientation(grid: Grid) -> Orientation:
     return Orientation(grid, nib.orientations.io_orientation(grid.affine))
 
 
-def box_around(mask: NDArray[np.bool_], margin: int) -> Box:
+def box_around(mask: NDArray[np.bool_], margin: int | Sequence[int]) -> Box:
     """The smallest box around a mask (I, J, K) with a margin of voxels, within the array.
 
-    An empty mask has the whole array as its box.
+    The margin is one number, or one for each axis. An empty mask has the whole array as its box.
     """
+    margins = (margin,) * 3 if isinstance(margin, int) else margin
     box = []
     for axis, size in enumerate(mask.shape):
         across = tuple(other for other in range(3) if other != axis)
         inside = np.flatnonzero(mask.any(axis=across))
         low, high = (int(inside[0]), int(inside[-1]) + 1) if inside.size else (0, size)
-        box.append(slice(max(low - margin, 0), min(high + margin, size)))
+        box.append(slice(max(low - margins[axis], 0), min(high + margins[axis], size)))
     return (box[0], box[1], box[2])
 
 

@@ -16,24 +16,23 @@ around it; from `FIRST_OUTSIDE` on they are skull, skin, fat and so on, of label
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
 
 from counterpart.cohort import read_index
 from counterpart.errors import CohortError
 from counterpart.hashing import file_sha256
+from counterpart.shards import Arrays, read_shards, write_shards
 
 HEAD_SHAPE = (96, 120, 112)
 OUTER_FLUID, GREY, WHITE, DEEP, VENTRICLE, CEREBELLUM, BRAINSTEM = range(1, 8)
 BRAIN_TISSUES = range(1, 8)
 FIRST_OUTSIDE = 8
-_SHARD_HEADS = 16
 _ARRAYS = ("image", "tissue")
 _INDEX = "heads.json"
 
@@ -106,16 +105,13 @@ def write_heads(folder: Path, prepared: Iterable[PreparedHead]) -> int:
         How many there were; with none, nothing is written.
     """
     entries: list[HeadEntry] = []
-    shards: list[dict[str, object]] = []
-    waiting: list[PreparedHead] = []
-    for head in prepared:
-        entries.append(head.entry)
-        waiting.append(head)
-        if len(waiting) == _SHARD_HEADS:
-            shards.append(_write_shard(folder, len(shards), waiting))
-            waiting = []
-    if waiting:
-        shards.append(_write_shard(folder, len(shards), waiting))
+
+    def arrays() -> Iterator[Arrays]:
+        for head in prepared:
+            entries.append(head.entry)
+            yield {"image": head.image, "tissue": head.tissue}
+
+    shards = write_shards(folder, "heads", "heads", arrays())
     if entries:
         index = {"heads": [asdict(entry) for entry in entries], "shards": shards}
         (folder / _INDEX).write_text(json.dumps(index, indent=1) + "\n")
@@ -138,25 +134,12 @@ def read_heads(folder: Path) -> Heads:
     try:
         index = json.loads(path.read_text())
         entries = tuple(HeadEntry(**entry) for entry in index["heads"])
-        shards = [(folder / str(shard["file"]), shard["sha256"]) for shard in index["shards"]]
+        found = read_shards(folder, index["shards"])
     except (ValueError, TypeError, KeyError) as error:
         raise CohortError(f"{path}: damaged ({error}); prepare the cohort again.") from error
-    parts = []
-    for file, digest in shards:
-        if not file.is_file() or file_sha256(file) != digest:
-            raise CohortError(f"{file}: missing or changed since it was written; prepare again.")
-        parts.append(load_file(file))
-    image, tissue = (
-        torch.from_numpy(np.concatenate([part[name] for part in parts])) for name in _ARRAYS
-    )
+    image, tissue = (torch.from_numpy(found[name]) for name in _ARRAYS)
     if len(entries) != len(image):
         raise CohortError(
             f"{path}: damaged ({len(entries)} names for {len(image)} heads); prepare again."
         )
     return Heads(entries, image, tissue, file_sha256(path))
-
-
-def _write_shard(folder: Path, number: int, heads: Sequence[PreparedHead]) -> dict[str, object]:
-    path = folder / f"heads-{number:03d}.safetensors"
-    save_file({name: np.stack([getattr(head, name) for head in heads]) for name in _ARRAYS}, path)
-    return {"file": path.name, "heads": len(heads), "sha256": file_sha256(path)}

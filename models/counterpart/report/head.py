@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from counterpart.baselines import flag_by_baseline
 from counterpart.findings import Finding
-from counterpart.grid import Grid, canonical_orientation
+from counterpart.grid import Grid, box_around, canonical_orientation
 from counterpart.results import Result
 
 MARGIN_MM = 14.0
@@ -140,14 +140,7 @@ def crop_box(
         spacing: Voxel size along each axis, mm.
         margin_mm: Added on every side.
     """
-    boxes = ndimage.find_objects(inside.astype(np.uint8))
-    if not boxes:
-        return (slice(0, inside.shape[0]), slice(0, inside.shape[1]), slice(0, inside.shape[2]))
-    cut = []
-    for part, step, size in zip(boxes[0], spacing, inside.shape, strict=True):
-        margin = int(np.ceil(margin_mm / step))
-        cut.append(slice(max(part.start - margin, 0), min(part.stop + margin, size)))
-    return (cut[0], cut[1], cut[2])
+    return box_around(inside, [int(np.ceil(margin_mm / step)) for step in spacing])
 
 
 def label_findings(
