@@ -38,7 +38,8 @@ from counterpart.heads import (
 from counterpart.results import DISCLAIMER
 from counterpart.training.brain_stage import BrainTraining
 from counterpart.training.head_examples import HeadExampleConfig
-from counterpart.training.run import load_averaged_weights, train_brain
+from counterpart.training.run import load_averaged_weights
+from counterpart.training.stages import train_brain
 
 TINY = BrainNetworkConfig(channels=8, blocks_down=(1, 1, 1, 1), blocks_up=(1, 1, 1))
 TRAINING = BrainTraining(

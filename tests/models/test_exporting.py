@@ -20,7 +20,8 @@ from counterpart.results import DISCLAIMER
 from counterpart.template import CANVAS
 from counterpart.training.examples import ExampleConfig
 from counterpart.training.healing import HealingConfig
-from counterpart.training.run import load_averaged_weights, train_denoiser
+from counterpart.training.run import load_averaged_weights
+from counterpart.training.stages import train_denoiser
 
 NETWORK = DenoiserConfig(
     channels=(16, 32), attention=(False, True), residual_blocks=1, head_channels=16, norm_groups=8

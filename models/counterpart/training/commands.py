@@ -19,7 +19,7 @@ from counterpart.training.examples import ExampleConfig
 from counterpart.training.head_examples import HeadExampleConfig
 from counterpart.training.healing import HealingConfig, HealingModule, healing_losses
 from counterpart.training.pattern_page import draw_page
-from counterpart.training.run import train_brain, train_denoiser
+from counterpart.training.stages import train_brain, train_denoiser
 
 
 def train(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,7 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, Ric
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, Dataset
 
-from counterpart.brain_network import BrainNetworkConfig
-from counterpart.cohort import read_cohort
-from counterpart.denoiser import DenoiserConfig
 from counterpart.errors import CohortError
-from counterpart.heads import read_heads
-from counterpart.training.brain_stage import BrainModule, BrainTraining
-from counterpart.training.examples import ExampleConfig
-from counterpart.training.head_examples import HeadExampleConfig
-from counterpart.training.healing import VALIDATION_BATCHES, HealingConfig, HealingModule
 from counterpart.training.schedule import Schedule
 
 logger = logging.getLogger(__name__)
@@ -57,106 +48,17 @@ class SampleLoader(DataLoader[int]):
         """Nothing needs to be restored."""
 
 
-def train_denoiser(
-    cohort_folder: Path,
-    run: Path,
-    *,
-    network: DenoiserConfig,
-    healing: HealingConfig,
-    examples: ExampleConfig,
-    resume: bool = False,
-    device: str = "auto",
-) -> Path:
-    """Train a denoiser and keep its checkpoints.
-
-    Args:
-        cohort_folder: From ``counterpart prepare``.
-        run: Folder for checkpoints, figures and the settings.
-        network: Size of the denoiser.
-        healing: Steps, rates, loss.
-        examples: What the examples are made of.
-        resume: Go on from the run's last checkpoint, if there is one.
-        device: ``auto``, ``cpu`` or ``gpu``.
-
-    Returns:
-        The last checkpoint.
+def refuse_old_run(run: Path, resume: bool) -> None:
+    """Refuse to begin where a run lies already, unless it is to be resumed.
 
     Raises:
-        CohortError: The cohort cannot be used, or the run exists and ``resume`` is not given.
+        CohortError: There is one.
     """
-    _refuse_old_run(run, resume)
-    cohort = read_cohort(cohort_folder)
-    settings = {
-        "stage": "denoiser",
-        "cohort": cohort.content_hash,
-        "network": network.to_json(),
-        "healing": asdict(healing),
-        "examples": asdict(examples),
-    }
-    return _fit(
-        run,
-        settings,
-        healing,
-        VALIDATION_BATCHES,
-        lambda: HealingModule(network, healing, examples, cohort),
-        device=device,
-    )
-
-
-def train_brain(
-    cohort_folder: Path,
-    run: Path,
-    *,
-    network: BrainNetworkConfig,
-    training: BrainTraining,
-    examples: HeadExampleConfig,
-    resume: bool = False,
-    device: str = "auto",
-) -> Path:
-    """Train a brain network on a cohort's whole heads and keep its checkpoints.
-
-    Args:
-        cohort_folder: From ``counterpart prepare``, with whole heads.
-        run: Folder for checkpoints, figures and the settings.
-        network: Size of the network.
-        training: Steps and rates.
-        examples: What the examples are made of.
-        resume: Go on from the run's last checkpoint, if there is one.
-        device: ``auto``, ``cpu`` or ``gpu``.
-
-    Returns:
-        The last checkpoint.
-
-    Raises:
-        CohortError: The cohort cannot be used, or the run exists and ``resume`` is not given.
-    """
-    _refuse_old_run(run, resume)
-    heads = read_heads(cohort_folder)
-    settings = {
-        "stage": "brain",
-        "cohort": heads.content_hash,
-        "network": network.to_json(),
-        "training": asdict(training),
-        "examples": asdict(examples),
-    }
-    heads.part("train")  # refuses before the run has a folder
-    held_out = len(heads.part("validate").entries)
-    return _fit(
-        run,
-        settings,
-        training,
-        max(1, held_out // training.batch_size),
-        lambda: BrainModule(network, training, examples, heads),
-        device=device,
-    )
-
-
-def _refuse_old_run(run: Path, resume: bool) -> None:
     if (run / "checkpoints" / "last.ckpt").exists() and not resume:
         raise CohortError(f"{run}: holds a run already. Add --resume, or choose another folder.")
 
 
-def _fit(
+def fit_stage(
     run: Path,
     settings: dict[str, Any],
     schedule: Schedule,
@@ -165,6 +67,22 @@ def _fit(
     *,
     device: str,
 ) -> Path:
+    """Fit a module and keep its checkpoints; a run that has some goes on from the last.
+
+    Args:
+        run: Folder for checkpoints, figures and the settings.
+        settings: What the run is, as plain values; ``cohort`` and ``network`` may not change.
+        schedule: Steps, rates, seed.
+        validation_batches: Batches of each validation.
+        make_module: Makes the module; its weights are drawn from the schedule's seed.
+        device: ``auto``, ``cpu`` or ``gpu``.
+
+    Returns:
+        The last checkpoint.
+
+    Raises:
+        CohortError: The run began with another cohort or network.
+    """
     last = run / "checkpoints" / "last.ckpt"
     resume = last.exists()
     run.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,8 @@ from counterpart.errors import CohortError
 from counterpart.heads import HeadEntry, Heads, PreparedHead, write_heads
 from counterpart.training.brain_stage import BrainModule, BrainTraining, dice
 from counterpart.training.head_examples import HeadExampleConfig, HeadExampleMaker
-from counterpart.training.run import checkpoint_step, load_averaged_weights, train_brain
+from counterpart.training.run import checkpoint_step, load_averaged_weights
+from counterpart.training.stages import train_brain
 
 TINY = BrainNetworkConfig(channels=8, blocks_down=(1, 1, 1, 1), blocks_up=(1, 1, 1))
 TRAINING = BrainTraining(

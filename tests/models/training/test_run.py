@@ -10,7 +10,8 @@ from counterpart.denoiser import Denoiser, DenoiserConfig
 from counterpart.errors import CohortError
 from counterpart.training.examples import ExampleConfig
 from counterpart.training.healing import HealingConfig, HealingModule
-from counterpart.training.run import load_averaged_weights, train_denoiser
+from counterpart.training.run import load_averaged_weights
+from counterpart.training.stages import train_denoiser
 
 NETWORK = DenoiserConfig((16, 32), (False, False), residual_blocks=1, norm_groups=8)
 # Lightning warns of what resuming is for.
