@@ -1,6 +1,7 @@
 """What the tests share: where real scans lie, and a small synthetic cohort of canvas size."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,15 @@ PARTS = ("train", "train", "train", "validate", "validate", "calibrate")
 @pytest.fixture(scope="session")
 def the_repository() -> Path:
     return ROOT
+
+
+@pytest.fixture(scope="session", autouse=True)
+def the_empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keeps models that the user of this machine has published out of the tests."""
+    folder = tmp_path_factory.mktemp("registry")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COUNTERPART_MODELS", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ from counterpart.bundle import (
     SETTINGS,
     WEIGHTS,
     bundle_folder,
+    bundle_name,
     bundle_version,
     checked_digests,
     load_weights,
@@ -147,7 +148,7 @@ def load_brain_model(
     version = bundle_version(folder)
     network = BrainNetwork(settings.network)
     load_weights(folder, network, device=device)
-    return BrainModel(folder.resolve().name, version, digests[WEIGHTS], settings, network)
+    return BrainModel(bundle_name(folder), version, digests[WEIGHTS], settings, network)
 
 
 def find_brain(

@@ -1,32 +1,43 @@
 """A released model on disk: a MONAI bundle folder, read strictly, its JSON as data only.
 
-========================== ===================================================================
-``configs/metadata.json``  MONAI's description of the bundle: version, networks, formats
-``configs/inference.json`` sizes, noise levels, thresholds (plain values; never executed)
-``models/model.safetensors`` averaged weights, float16
-``models/regions.nii.gz``  coarse regions in template space (`counterpart.regions`), if known
-``docs/README.md``         the model card
-``manifest.json``          sha256 of every other file
-========================== ===================================================================
+=================================== ==========================================================
+``configs/metadata.json``           MONAI's description: version, networks, formats
+``configs/inference.json``          sizes and noise levels (plain values; never executed)
+``models/model.safetensors``        averaged weights, float16
+``configs/calibrations.json``       healthy thresholds and p-values (`counterpart.calibration`)
+``models/calibrations.safetensors`` how large a residual health leaves
+``models/regions.nii.gz``           coarse regions in template space, if known
+``docs/README.md``                  the model card
+``manifest.json``                   sha256 of every other file
+=================================== ==========================================================
 """
 
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save_file as save_arrays
+from safetensors.torch import load_file, save
 from torch import nn
 
+from counterpart.calibration import (
+    SIMULATION,
+    Calibration,
+    choose_calibration,
+    pack_calibrations,
+    unpack_calibrations,
+)
 from counterpart.denoiser import Denoiser, DenoiserConfig
+from counterpart.domain import ScanDomain
 from counterpart.errors import ModelError
 from counterpart.hashing import file_sha256
-from counterpart.package_data import package_data
 from counterpart.reconstruction import ReconstructionConfig
 from counterpart.regions import ATLAS_FILE, RegionAtlas, read_atlas, write_atlas
 from counterpart.residual import AnomalyConfig
@@ -34,54 +45,28 @@ from counterpart.residual import AnomalyConfig
 DEFAULT_MODEL = "healthy-brain"
 WEIGHTS = "models/model.safetensors"
 REGIONS = f"models/{ATLAS_FILE}"
+CALIBRATIONS = "configs/calibrations.json"
+CALIBRATION_ARRAYS = "models/calibrations.safetensors"
 METADATA = "configs/metadata.json"
 SETTINGS = "configs/inference.json"
 CARD = "docs/README.md"
 MANIFEST = "manifest.json"
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """The healthy threshold of one contrast.
-
-    Args:
-        value: Of the anomaly map; positive.
-        source: In words: how it was found, on how many scans.
-    """
-
-    value: float
-    source: str
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.value) and self.value > 0):
-            raise ModelError(f"a healthy threshold must be positive, got {self.value}.")
+SERVING = "serving.json"
 
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What turns weights into findings.
+    """What turns weights into maps.
 
     Args:
         network: Size of the denoiser.
         reconstruction: Noise levels and weights.
         anomaly: How residual and departure become one map.
-        thresholds: Healthy threshold by contrast.
     """
 
     network: DenoiserConfig
     reconstruction: ReconstructionConfig
     anomaly: AnomalyConfig
-    thresholds: dict[str, Threshold]
-
-    def threshold(self, contrast: str) -> Threshold:
-        """The threshold of a contrast, or the highest known one, and it says so."""
-        if contrast in self.thresholds:
-            return self.thresholds[contrast]
-        if not self.thresholds:
-            raise ModelError("the model has no healthy threshold; export it again.")
-        name = max(self.thresholds, key=lambda known: self.thresholds[known].value)
-        known = self.thresholds[name]
-        return Threshold(known.value, f"that of {name}, for want of one for {contrast}")
 
     def to_json(self) -> dict[str, Any]:
         """The settings as plain values."""
@@ -89,16 +74,12 @@ class ModelSettings:
             "network": self.network.to_json(),
             "reconstruction": self.reconstruction.to_json(),
             "anomaly": self.anomaly.to_json(),
-            "thresholds": {
-                name: {"value": known.value, "source": known.source}
-                for name, known in self.thresholds.items()
-            },
         }
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> ModelSettings:
         """Read settings; an unknown or missing key is an error that names it."""
-        expected = {"network", "reconstruction", "anomaly", "thresholds"}
+        expected = {"network", "reconstruction", "anomaly"}
         if set(values) != expected:
             wrong = sorted(set(values) ^ expected)[0]
             raise ModelError(f"model settings: unexpected or missing key {wrong!r}.")
@@ -106,10 +87,6 @@ class ModelSettings:
             DenoiserConfig.from_json(values["network"]),
             ReconstructionConfig.from_json(values["reconstruction"]),
             AnomalyConfig.from_json(values["anomaly"]),
-            {
-                name: Threshold(float(known["value"]), str(known["source"]))
-                for name, known in values["thresholds"].items()
-            },
         )
 
 
@@ -123,6 +100,7 @@ class Model:
         weights_sha256: Of the weights file.
         settings: Everything but the weights.
         denoiser: The network in evaluation mode.
+        calibrations: What was learned on healthy scans: scales, thresholds, p-values.
         regions: Names where findings lie, if the bundle has it.
     """
 
@@ -131,7 +109,36 @@ class Model:
     weights_sha256: str
     settings: ModelSettings
     denoiser: Denoiser
+    calibrations: tuple[Calibration, ...] = ()
     regions: RegionAtlas | None = None
+
+    @property
+    def contrasts(self) -> tuple[str, ...]:
+        """The contrasts that have a healthy threshold, sorted."""
+        return tuple(sorted({one.contrast for one in self.calibrations}))
+
+    def calibration(
+        self, contrast: str, domain: ScanDomain | None = None
+    ) -> tuple[Calibration, str]:
+        """The calibration for a scan, and in a sentence how it came to be this one.
+
+        Of healthy scans if one applies, else one from simulation, else, and it says so, that of
+        the other contrast with the highest threshold, whose p-values do not hold.
+
+        Raises:
+            ModelError: The model has no calibration at all.
+        """
+        found, reason = choose_calibration(self.calibrations, contrast, self.weights_sha256, domain)
+        if found is not None:
+            return found, reason
+        if not self.calibrations:
+            raise ModelError(
+                f"the model {self.name} has no healthy threshold: calibrate it with "
+                "`counterpart calibrate`."
+            )
+        highest = max(self.calibrations, key=lambda one: one.threshold)
+        borrowed = replace(highest, kind=SIMULATION, masses=(), domain=None)
+        return borrowed, f"{reason} The threshold is that of {highest.contrast}."
 
 
 def load_model(source: Path | str = DEFAULT_MODEL, *, device: str = "cpu") -> Model:
@@ -152,27 +159,31 @@ def load_model(source: Path | str = DEFAULT_MODEL, *, device: str = "cpu") -> Mo
     load_weights(folder, denoiser, device=device)
     denoiser.to(memory_format=torch.channels_last)
     return Model(
-        folder.resolve().name,
+        bundle_name(folder),
         version,
         digests[WEIGHTS],
         settings,
         denoiser,
+        read_calibrations(folder) if CALIBRATIONS in digests else (),
         read_atlas(folder / REGIONS) if REGIONS in digests else None,
     )
 
 
 def bundle_folder(source: Path | str) -> Path:
-    """The folder of a bundle: itself, or that of a released model of this name.
+    """The folder of a bundle: itself, or that which `counterpart.registry.resolve` names.
 
     Raises:
         ModelError: There is none.
     """
-    folder = Path(source)
-    if not folder.is_dir():
-        folder = package_data("pretrained") / str(source)
-    if not (folder / MANIFEST).is_file():
-        raise ModelError(f"{source}: no model bundle (a folder with {MANIFEST}) of this name.")
-    return folder
+    from counterpart.registry import resolve  # which reads bundles itself
+
+    return resolve(source)
+
+
+def bundle_name(folder: Path) -> str:
+    """The name of a bundle's folder; of a version in the registry that of the folder above."""
+    folder = folder.resolve()
+    return folder.parent.name if (folder.parent / SERVING).is_file() else folder.name
 
 
 def bundle_version(folder: Path) -> str:
@@ -197,8 +208,8 @@ def checked_digests(folder: Path) -> dict[str, str]:
     if not isinstance(digests, dict):
         raise ModelError(f"{folder / MANIFEST}: the key 'sha256' is missing.")
     needed = {WEIGHTS, METADATA, SETTINGS}
-    if (folder / REGIONS).exists():
-        needed.add(REGIONS)
+    optional = (REGIONS, CALIBRATIONS, CALIBRATION_ARRAYS)
+    needed.update(name for name in optional if (folder / name).exists())
     for name in sorted(needed | set(digests)):
         path = folder / name
         if name not in digests:
@@ -206,6 +217,31 @@ def checked_digests(folder: Path) -> dict[str, str]:
         if not path.is_file() or file_sha256(path) != digests[name]:
             raise ModelError(f"{path}: missing or changed since the model was written.")
     return digests
+
+
+def read_calibrations(folder: Path) -> tuple[Calibration, ...]:
+    """The calibrations of a bundle.
+
+    Raises:
+        ModelError: They are damaged; the key or array that is wrong is named.
+    """
+    path = folder / CALIBRATIONS
+    values = read_json(path).get("calibrations")
+    if not isinstance(values, list):
+        raise ModelError(f"{path}: the key 'calibrations' is missing.")
+    try:
+        arrays = load_arrays(folder / CALIBRATION_ARRAYS)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{folder / CALIBRATION_ARRAYS}: not readable ({error}).") from error
+    return tuple(unpack_calibrations(values, arrays))
+
+
+def write_calibrations(folder: Path, calibrations: Sequence[Calibration]) -> None:
+    """Write or replace the calibrations of a bundle; the manifest is the caller's to renew."""
+    values, arrays = pack_calibrations(calibrations)
+    write_json(folder / CALIBRATIONS, {"calibrations": values})
+    save_arrays(arrays, folder / CALIBRATION_ARRAYS)
+    (folder / CALIBRATION_ARRAYS).chmod(0o644)
 
 
 def _read_settings(path: Path) -> ModelSettings:
@@ -257,6 +293,7 @@ def write_bundle(
     metadata: dict[str, Any],
     card: str,
     *,
+    calibrations: Sequence[Calibration] = (),
     regions: RegionAtlas | None = None,
 ) -> None:
     """Write a bundle; the weights as float16.
@@ -264,30 +301,43 @@ def write_bundle(
     Args:
         folder: Made if needed; files of an older bundle in it are replaced.
         weights: Of the network.
-        settings: Sizes, levels, thresholds.
+        settings: Sizes and levels.
         metadata: For ``configs/metadata.json``.
         card: The model card, Markdown.
+        calibrations: Bound to the hash of the weights as they are written here.
         regions: Names where findings lie, if known.
     """
     for name in (WEIGHTS, METADATA, CARD):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    half = {key: value.half().contiguous() for key, value in weights.items()}
-    save_file(half, folder / WEIGHTS)
-    (folder / WEIGHTS).chmod(0o644)
-    (folder / REGIONS).unlink(missing_ok=True)
+    (folder / WEIGHTS).write_bytes(released_weights(weights))
+    for name in (REGIONS, CALIBRATIONS, CALIBRATION_ARRAYS):
+        (folder / name).unlink(missing_ok=True)
+    if calibrations:
+        write_calibrations(folder, calibrations)
     if regions is not None:
         write_atlas(folder / REGIONS, regions)
-    (folder / SETTINGS).write_text(json.dumps(settings.to_json(), indent=1) + "\n")
-    (folder / METADATA).write_text(json.dumps(metadata, indent=1) + "\n")
+    write_json(folder / SETTINGS, settings.to_json())
+    write_json(folder / METADATA, metadata)
     (folder / CARD).write_text(card)
     write_manifest(folder)
+
+
+def released_weights(weights: dict[str, torch.Tensor]) -> bytes:
+    """Weights as the bytes of a bundle's file: float16, safetensors."""
+    content: bytes = save({key: value.half().contiguous() for key, value in weights.items()})
+    return content
 
 
 def write_manifest(folder: Path) -> None:
     """Write the sha256 of every file of a bundle."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
     digests = {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
-    (folder / MANIFEST).write_text(json.dumps({"sha256": digests}, indent=1) + "\n")
+    write_json(folder / MANIFEST, {"sha256": digests})
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write a bundle's JSON, one value a line."""
+    path.write_text(json.dumps(values, indent=1) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:

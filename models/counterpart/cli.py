@@ -13,7 +13,9 @@ from pathlib import Path
 
 from counterpart import __version__
 from counterpart.errors import CounterpartError
+from counterpart.models_parser import add_models
 
+STAGES = ("brain", "encoder", "denoiser", "calibrate")
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 
@@ -31,10 +33,13 @@ def build_parser() -> argparse.ArgumentParser:
     _add_prepare(commands)
     _add_train(commands)
     _add_export(commands)
+    _add_calibrate(commands)
     _add_evaluate(commands)
     _add_patterns(commands)
+    _add_contrasts(commands)
     _add_brains(commands)
     _add_fuzz(commands)
+    add_models(commands)
     return parser
 
 
@@ -113,14 +118,42 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser("train", help="train on a prepared cohort")
     parser.add_argument("--cohort", type=Path, required=True, help="from `counterpart prepare`")
     parser.add_argument("-o", "--out", type=Path, required=True, help="the run's folder")
-    parser.add_argument("--stage", choices=("denoiser", "brain"), default="denoiser")
-    parser.add_argument("--steps", type=int, help="optimiser steps (denoiser 20000, brain 3000)")
+    parser.add_argument(
+        "--stage", choices=("brain", "encoder", "denoiser", "calibrate"), default="denoiser"
+    )
+    parser.add_argument(
+        "--configuration",
+        choices=("ours", "paper-text", "paper-code"),
+        default="ours",
+        help="ours, or that of the paper's text or released code (ours)",
+    )
+    parser.add_argument(
+        "--encoder", type=Path, metavar="RUN", help="run of the stage encoder, for the denoiser"
+    )
+    parser.add_argument(
+        "--condition",
+        choices=("none", "embedding", "cross-attention"),
+        help="how the encoder's code enters the denoiser (embedding, if there is an encoder)",
+    )
+    parser.add_argument(
+        "--start-from", metavar="MODEL", help="begin with the weights of this bundle's denoiser"
+    )
+    parser.add_argument("--steps", type=int, help="optimiser steps (the stage's own)")
     parser.add_argument("--batch-size", type=int, help="slices (16) or heads (2) per step")
     parser.add_argument(
         "--channels", type=int, nargs="+", help="widths of the denoiser (64 96 128), brain (16)"
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
+    parser.add_argument("--devices", default="1", help="per machine: a number, or auto for all (1)")
+    parser.add_argument("--nodes", type=int, default=1, help="number of machines (1)")
+    parser.add_argument("--strategy", default="auto", help="Lightning's name: auto, ddp, … (auto)")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "float32", "bfloat16"),
+        default="auto",
+        help="auto is bfloat16 where the machine has it; float32 resumes exactly (auto)",
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument(
         "--time-steps",
@@ -146,6 +179,18 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.set_defaults(run=_export)
 
 
+def _add_calibrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "calibrate", help="learn thresholds and p-values from a site's own healthy scans"
+    )
+    parser.add_argument("--cohort", type=Path, required=True, help="from `counterpart prepare`")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="the new bundle's folder")
+    _add_model_options(parser)
+    parser.add_argument("--model-version", help="of the new bundle (the old one's.calibrated)")
+    parser.add_argument("--population", help="whose scans these are, in words")
+    parser.set_defaults(run=_calibrate)
+
+
 def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("evaluate", help="average precision on patients with masks")
     parser.add_argument("scans", nargs="+", type=Path, help="scans, or one folder of patients")
@@ -161,6 +206,23 @@ def _add_patterns(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.add_argument("-o", "--out", type=Path, required=True, help="PNG file")
     parser.add_argument("--seed", type=int, default=1)
     parser.set_defaults(run=_patterns)
+
+
+def _add_contrasts(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("contrasts", help="a page of real and rendered contrasts")
+    parser.add_argument("--cohort", type=Path, required=True)
+    parser.add_argument("-o", "--out", type=Path, required=True, help="PNG file; a CSV beside it")
+    parser.add_argument(
+        "--real",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder with real scans (NAME_FLAIR, …), lesion masks beside them; may be repeated",
+    )
+    parser.add_argument("--subjects", type=int, default=8, help="subjects rendered (8)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.set_defaults(run=_contrasts)
 
 
 def _add_brains(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -214,21 +276,30 @@ def _prepare(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from counterpart.training.commands import time_training, train
+    from counterpart.training.commands import TrainOptions, time_training, train
+    from counterpart.training.machines import Machines
 
     if options.time_steps:
         return time_training(options.cohort, options.channels, options.time_steps, options.device)
-    return train(
-        options.stage,
-        options.cohort,
-        options.out,
+    chosen = TrainOptions(
+        configuration=options.configuration,
         channels=options.channels,
         steps=options.steps,
         batch_size=options.batch_size,
         seed=options.seed,
-        device=options.device,
+        encoder_run=options.encoder,
+        condition=options.condition,
+        start_from=options.start_from,
+        machines=Machines(
+            device=options.device,
+            devices=options.devices,
+            nodes=options.nodes,
+            strategy=options.strategy,
+            precision=options.precision,
+        ),
         resume=options.resume,
     )
+    return train(options.stage, options.cohort, options.out, chosen)
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -246,6 +317,19 @@ def _export(options: argparse.Namespace) -> int:
     )
 
 
+def _calibrate(options: argparse.Namespace) -> int:
+    from counterpart.calibration_commands import calibrate_model
+
+    return calibrate_model(
+        options.model,
+        options.cohort,
+        options.out,
+        version=options.model_version,
+        population=options.population,
+        device=options.device,
+    )
+
+
 def _evaluate(options: argparse.Namespace) -> int:
     from counterpart.commands import evaluate_patients
 
@@ -258,6 +342,18 @@ def _patterns(options: argparse.Namespace) -> int:
     from counterpart.training.commands import draw_pattern_page
 
     return draw_pattern_page(options.cohort, options.out, seed=options.seed)
+
+
+def _contrasts(options: argparse.Namespace) -> int:
+    from counterpart.training.commands import draw_contrast_page
+
+    return draw_contrast_page(
+        options.cohort,
+        options.out,
+        real=options.real,
+        subjects=options.subjects,
+        seed=options.seed,
+    )
 
 
 def _brains(options: argparse.Namespace) -> int:

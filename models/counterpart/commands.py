@@ -113,7 +113,9 @@ def prepare(folder: Path, out: Path, *, label_maps: Path | None = None) -> int:
         def tell(done: int, total: int, name: str) -> None:
             progress.update(task, completed=done, total=total, description=name)
 
-        digest, count, refusals = prepare_cohort(folder, out, label_maps=label_maps, progress=tell)
+        digest, count, refusals = prepare_cohort(
+            folder, out, label_maps=label_maps, brain_model=load_brain_model(), progress=tell
+        )
     text = f"{count} subjects in {out}, content hash {digest[:12]}"
     console.print(text, soft_wrap=True, markup=False)
     for refusal in refusals:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 
-from counterpart.bundle import ModelSettings, read_json, write_bundle
+from counterpart.bundle import ModelSettings, read_json, released_weights, write_bundle
 from counterpart.bundle_metadata import bundle_metadata, image_format
-from counterpart.cohort import read_cohort, source_of
+from counterpart.calibrating import calibrate
+from counterpart.cohort import Cohort, read_cohort, source_of
 from counterpart.denoiser import Denoiser, DenoiserConfig, parameter_count
 from counterpart.errors import ModelError
 from counterpart.model_card import CardFacts, model_card
+from counterpart.reconstruction import best_precision
 from counterpart.regions import ATLAS_FILE, read_atlas
-from counterpart.selection import choose_settings, choose_thresholds, validation_heads
+from counterpart.selection import choose_settings, compare_samplers, held_out
+from counterpart.targets import HELD_OUT_FAMILIES
+from counterpart.training.condition_effect import condition_effects
+from counterpart.training.configurations import configuration_named
+from counterpart.training.examples import ExampleConfig
 from counterpart.training.run import checkpoint_step, load_averaged_weights
 from counterpart.training.slabs import SLICE_SHAPE
-
-SELECTION_CONTRASTS = ("T1", "FLAIR")
+from counterpart.training.views import ViewMaker
 
 
 def export_run(
@@ -41,7 +47,7 @@ def export_run(
         out: The bundle's folder; its name is the model's.
         version: Of the model.
         selection_subjects: Held-out subjects on whom levels and exponents are chosen.
-        threshold_subjects: Rendered held-out subjects per contrast for its healthy threshold.
+        threshold_subjects: Most rendered held-out subjects per contrast for its calibration.
         note: Hardware and duration, for the card.
         data: Source and licence of the scans, for the card.
 
@@ -62,24 +68,30 @@ def export_run(
     # What is chosen is chosen for the weights that are released: rounded to float16.
     denoiser.load_state_dict({key: value.half().float() for key, value in weights.items()})
     denoiser.eval().to(memory_format=torch.channels_last)
+    precision = best_precision(denoiser.signal.device)
+    fixed = configuration_named(str(settings.get("configuration", "ours")))
     with console.status("Choosing settings on held-out subjects") as status:
-        heads = validation_heads(
-            cohort,
-            SELECTION_CONTRASTS,
-            selection_subjects,
-            patterned=True,
-            device=torch.device("cpu"),
-        )
-        config, anomaly, table = choose_settings(denoiser, heads, progress=status.update)
-        thresholds = choose_thresholds(
+        groups = held_out(cohort, selection_subjects, device=torch.device("cpu"))
+        config, anomaly, table = choose_settings(denoiser, groups, progress=status.update)
+        config, anomaly = fixed.reconstruction or config, fixed.anomaly or anomaly
+        patterned = [head for group in groups for head in group.patterned]
+        table += compare_samplers(denoiser, patterned, config, progress=status.update)
+        effects = []
+        if denoiser.config.encoder is not None:
+            effects = condition_effects(
+                denoiser, _effect_maker(cohort), precision=precision, progress=status.update
+            )
+        calibrations, figures = calibrate(
             denoiser,
             cohort,
             config,
             anomaly,
+            hashlib.sha256(released_weights(weights)).hexdigest(),
+            population=data or source_of(cohort_folder),
             simulated_subjects=threshold_subjects,
             progress=status.update,
         )
-    chosen = ModelSettings(network, config, anomaly, thresholds)
+    chosen = ModelSettings(network, config, anomaly)
     step = checkpoint_step(checkpoint)
     batch = int(settings["healing"]["batch_size"])
     facts = CardFacts(
@@ -88,11 +100,25 @@ def export_run(
         training=f"{step} steps of {batch} slices. {note}".strip(),
         data=data or f"Healthy cohort '{source_of(cohort_folder)}'.",
         regions=regions is not None,
+        deviations=fixed.deviations,
     )
-    card = model_card(facts, chosen, table, cohort)
-    write_bundle(out, weights, chosen, _metadata(version, network), card, regions=regions)
+    card = model_card(facts, chosen, table, cohort, calibrations, figures, effects)
+    write_bundle(
+        out,
+        weights,
+        chosen,
+        _metadata(version, network),
+        card,
+        calibrations=calibrations,
+        regions=regions,
+    )
     console.print(f"Bundle: {out}", soft_wrap=True, highlight=False)
     return 0
+
+
+def _effect_maker(cohort: Cohort) -> ViewMaker:
+    config = ExampleConfig(pattern_share=1.0, thick_share=0.0, families=HELD_OUT_FAMILIES)
+    return ViewMaker(cohort.part("validate"), config, device=torch.device("cpu"))
 
 
 def _metadata(version: str, network: DenoiserConfig) -> dict[str, Any]:

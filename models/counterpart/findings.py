@@ -28,6 +28,8 @@ class Finding:
         centre_ras_mm: Voxel nearest to the centre of mass that belongs to the finding, RAS, mm.
         side: ``left``, ``right`` or ``midline`` of the patient, by template pose.
         region: Coarse anatomical region, in words; empty where none is known.
+        p_value: How often the largest finding of a healthy scan is at least as strong, from
+            healthy scans; None where the contrast is not calibrated on any.
     """
 
     number: int
@@ -38,6 +40,7 @@ class Finding:
     centre_ras_mm: tuple[float, float, float]
     side: str
     region: str = ""
+    p_value: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The finding as plain values."""

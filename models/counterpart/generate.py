@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,19 +14,22 @@ from numpy.typing import NDArray
 
 from counterpart import __version__
 from counterpart.brain_extraction import BrainModel, find_brain
-from counterpart.bundle import Model, Threshold
+from counterpart.bundle import Model
+from counterpart.calibration import Calibration
 from counterpart.contrast import (
     Contrast,
     contrast_from_tissue,
     contrast_from_user,
     tell_contrast,
 )
+from counterpart.domain import ScanDomain, scan_domain
 from counterpart.findings import find_findings
+from counterpart.frame_statistics import frame_statistics
 from counterpart.grid import box_around, canonical_orientation
 from counterpart.posed_scan import PosedScan, pose_scan
-from counterpart.reconstruction import Reconstruction, best_precision, reconstruct
+from counterpart.reconstruction import Reconstruction, best_precision, reconstruct, second_pass
 from counterpart.residual import anomaly_map, healing_gate, residual_map, tissue_texture
-from counterpart.results import DISCLAIMER, Result
+from counterpart.results import DISCLAIMER, Evidence, Result
 from counterpart.scans import Scan
 
 logger = logging.getLogger(__name__)
@@ -42,11 +45,13 @@ class FrameMaps:
     Args:
         residual: Spreads.
         anomaly: Signed anomaly map.
+        gate: How much of each voxel is repainted, 0 to 1.
         change: What healing takes from the scan, spreads: ``scan - counterpart``.
     """
 
     residual: Array
     anomaly: Array
+    gate: Array
     change: Array
 
 
@@ -57,14 +62,16 @@ class Circumstances:
     Args:
         brain_source: Where the brain mask comes from, in words.
         contrast: The sequence and how it is known.
-        threshold: Of the anomaly map.
+        calibration: Threshold, residual scale and p-values.
+        reason: Why it is this calibration, full sentences.
         warnings: Full sentences for the reader.
         seed: Of the diffusion's noise.
     """
 
     brain_source: str
     contrast: Contrast
-    threshold: Threshold
+    calibration: Calibration
+    reason: str
     warnings: tuple[str, ...]
     seed: int
 
@@ -109,14 +116,17 @@ def generate_counterpart(
     posed = pose_scan(turn, values, found.mask)
     tissue = contrast_from_tissue(posed.scaled, posed.inside, posed.frame)
     sequence, doubts = tell_contrast(contrast, scan.tags, scan.name, tissue)
-    threshold = model.settings.threshold(sequence.name)
+    calibration, reason = model.calibration(sequence.name, _domain(posed))
     tell("Repainting the brain as healthy", 0.3)
     answer = repaint(posed, model, seed, lambda share: tell("Repainting", 0.3 + 0.5 * share))
     tell("Comparing with the scan", 0.82)
-    maps = compare(posed, answer, model, threshold.value, seed)
+    maps = compare(posed, answer, model, calibration, seed)
+    if model.settings.reconstruction.second_pass:
+        tell("Repainting what was flagged once more", 0.86)
+        maps = repaint_again(posed, answer, maps, model, seed)
     tell("Listing the findings", 0.92)
     warnings = (*scan.warnings, *found.warnings, *doubts)
-    circumstances = Circumstances(found.source, sequence, threshold, warnings, seed)
+    circumstances = Circumstances(found.source, sequence, calibration, reason, warnings, seed)
     return _on_scan_grid(scan, posed, maps, model, circumstances)
 
 
@@ -124,35 +134,69 @@ def repaint(
     posed: PosedScan, model: Model, seed: int, progress: Callable[[float], None] | None = None
 ) -> Reconstruction:
     """Let the network repaint every slice of the frame."""
-    device = model.denoiser.signal.device
     return reconstruct(
         model.denoiser,
         as_slices(posed.scaled),
         as_slices(posed.inside.astype(np.float32)),
         model.settings.reconstruction,
         seed=seed,
-        precision=best_precision(device),
+        precision=best_precision(model.denoiser.signal.device),
         progress=progress,
     )
 
 
+def repaint_again(
+    posed: PosedScan, answer: Reconstruction, maps: FrameMaps, model: Model, seed: int
+) -> FrameMaps:
+    """The maps with a counterpart that a second pass over the flagged slices has healed.
+
+    Residual and anomaly map stay those of the first pass: they say what was found.
+    """
+    again = second_pass(
+        model.denoiser,
+        as_slices(posed.scaled),
+        as_slices(posed.inside.astype(np.float32)),
+        answer,
+        as_slices(maps.gate),
+        model.settings.reconstruction,
+        seed=seed,
+        precision=best_precision(model.denoiser.signal.device),
+    )
+    healed = residual_map(posed.scaled, from_slices(again.clean), posed.inside)
+    return replace(maps, change=_change(healed, maps.residual, maps.gate, posed, seed))
+
+
 def compare(
-    posed: PosedScan, answer: Reconstruction, model: Model, threshold: float, seed: int
+    posed: PosedScan, answer: Reconstruction, model: Model, calibration: Calibration, seed: int
 ) -> FrameMaps:
     """Residual, anomaly map and what the counterpart changes, in the frame."""
     thick = posed.frame.thick
-    residual = residual_map(posed.scaled, from_slices(answer.clean), posed.inside)
+    clean = from_slices(answer.clean)
+    residual = residual_map(posed.scaled, clean, posed.inside)
+
+    def standardised(smooth: Array) -> Array:
+        if calibration.scale is None:
+            return smooth
+        return calibration.scale.standardised(
+            smooth, clean, posed.inside, posed.frame.template_from_frame
+        )
+
     anomaly = anomaly_map(
         residual,
         from_slices(answer.departure),
         posed.inside,
         model.settings.anomaly,
         thick=thick,
+        standardise=standardised,
     )
-    gate = healing_gate(anomaly, threshold, thick=thick)
+    gate = healing_gate(anomaly, calibration.threshold, thick=thick)
+    return FrameMaps(residual, anomaly, gate, _change(residual, residual, gate, posed, seed))
+
+
+def _change(healed: Array, residual: Array, gate: Array, posed: PosedScan, seed: int) -> Array:
+    """What healing takes away: the residual within the gate, less the texture of the tissue."""
     texture = tissue_texture(residual, gate, posed.inside, np.random.default_rng(seed))
-    change = np.where(posed.inside, gate * (residual - texture), 0.0).astype(np.float32)
-    return FrameMaps(residual, anomaly, change)
+    return np.where(posed.inside, gate * (healed - texture), 0.0).astype(np.float32)
 
 
 def as_slices(volume: Array) -> torch.Tensor:
@@ -173,9 +217,16 @@ def _on_scan_grid(
     residual, anomaly, change = (
         _scattered(part, posed) for part in (maps.residual, maps.anomaly, maps.change)
     )
+    calibration = how.calibration
     findings, numbers = find_findings(
-        anomaly, grid, how.threshold.value, posed.pose.matrix, atlas=model.regions
+        anomaly, grid, calibration.threshold, posed.pose.matrix, atlas=model.regions
     )
+    statistics = frame_statistics(maps.anomaly, posed, calibration.threshold)
+    masses = statistics.masses_of(numbers, grid, len(findings))
+    findings = [
+        replace(finding, p_value=calibration.p_value(mass))
+        for finding, mass in zip(findings, masses, strict=True)
+    ]
     spread = np.float32(posed.normalisation.spread)
     back = posed.turn.backward
     residual = back(residual)
@@ -188,11 +239,27 @@ def _on_scan_grid(
         brain=back(posed.brain.astype(np.uint8)),
         mask=back((numbers > 0).astype(np.uint8)),
         findings=findings,
-        threshold=how.threshold.value,
+        threshold=calibration.threshold,
         contrast=how.contrast.name,
         template_from_world=posed.pose.matrix,
         provenance=_provenance(scan, posed, model, how),
+        evidence=Evidence(
+            p_value=calibration.p_value(statistics.largest),
+            p_floor=calibration.p_floor,
+            healthy_scans=calibration.n,
+            source=calibration.threshold_source,
+            reason=how.reason,
+        ),
         warnings=how.warnings,
+    )
+
+
+def _domain(posed: PosedScan) -> ScanDomain:
+    return scan_domain(
+        posed.scaled,
+        posed.inside,
+        thick=posed.frame.thick,
+        pose_overlap=posed.pose.overlap,
     )
 
 
@@ -216,8 +283,12 @@ def _provenance(scan: Scan, posed: PosedScan, model: Model, how: Circumstances) 
         "seed": how.seed,
         "contrast": how.contrast.name,
         "contrast_source": how.contrast.source,
-        "threshold": how.threshold.value,
-        "threshold_source": how.threshold.source,
+        "threshold": how.calibration.threshold,
+        "threshold_source": how.calibration.threshold_source,
+        "calibration": how.reason,
+        "calibration_kind": how.calibration.kind,
+        "calibration_population": how.calibration.population,
+        "calibration_scans": how.calibration.n,
         "brain_source": how.brain_source,
         "reconstruction": model.settings.reconstruction.to_json(),
         "anomaly": model.settings.anomaly.to_json(),

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from counterpart.bundle import ModelSettings
+from counterpart.calibrating import CalibrationFigures
+from counterpart.calibration import Calibration
 from counterpart.cohort import PARTS, Cohort
 from counterpart.results import DISCLAIMER
 from counterpart.selection import Choice
+from counterpart.training.condition_effect import ConditionEffect, effect_table
 
 REGIONS_SENTENCE = (
     "The regions that findings are named after hold, voxel by voxel of template space, what most "
     "of the label maps of the subjects trained on say there."
 )
 _ROWS = 4
-_KINDS = ("levels of r", "levels of d", "powers")
+CALIBRATION_HEADING = "## Healthy thresholds"
+_KINDS = ("levels of r", "levels of d", "powers", "sampler")
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class CardFacts:
         training: Steps, hardware, duration, in words.
         data: Source and licence of the scans, in words.
         regions: Whether the bundle names the regions of findings.
+        deviations: Where it differs from the published configuration that it follows.
     """
 
     name: str
@@ -35,10 +41,17 @@ class CardFacts:
     training: str
     data: str
     regions: bool = False
+    deviations: tuple[str, ...] = ()
 
 
 def model_card(
-    facts: CardFacts, settings: ModelSettings, table: list[Choice], cohort: Cohort
+    facts: CardFacts,
+    settings: ModelSettings,
+    table: list[Choice],
+    cohort: Cohort,
+    calibrations: Sequence[Calibration] = (),
+    figures: Sequence[CalibrationFigures] = (),
+    effects: Sequence[ConditionEffect] = (),
 ) -> str:
     """The card as Markdown.
 
@@ -47,6 +60,9 @@ def model_card(
         settings: Of the model.
         table: How the settings were chosen.
         cohort: Trained on.
+        calibrations: Of the model.
+        figures: How they fare.
+        effects: Of the condition.
     """
     count = {part: sum(s.part == part for s in cohort.subjects) for part in PARTS}
     widths = "–".join(str(width) for width in settings.network.channels)
@@ -88,17 +104,62 @@ def model_card(
             for row in rows
         ),
         "",
-        "## Healthy thresholds",
-        "",
-        *(f"- {name}: {t.value:g} ({t.source})" for name, t in settings.thresholds.items()),
-        "",
     ]
+    lines += calibration_section(calibrations, figures)
+    lines += _condition_section(settings, effects)
+    if facts.deviations:
+        lines += ["## Deviations", "", *(f"- {sentence}" for sentence in facts.deviations), ""]
     return "\n".join(lines)
 
 
+def calibration_section(
+    calibrations: Sequence[Calibration], figures: Sequence[CalibrationFigures]
+) -> list[str]:
+    """The healthy thresholds and what healthy scans carry at them, as lines of Markdown."""
+    known = {(row.contrast, row.kind): row for row in figures}
+    lines = [
+        CALIBRATION_HEADING,
+        "",
+        "The smallest threshold at which held-out healthy scans carry on average at most one "
+        "finding of 0.1 ml and 1 ml flagged. From healthy scans: threshold from *validate*, "
+        "p-values and the figures here from *calibrate*. From simulation: both from rendered "
+        "*validate* subjects, no p-value.",
+        "",
+        "| contrast | from | threshold | scans | findings per scan | ml per scan | least p |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for one in calibrations:
+        row = known.get((one.contrast, one.kind))
+        cells = ("", "", "")
+        if row is not None:
+            cells = (str(row.scans), f"{row.findings:.2f}", f"{row.flagged_ml:.2f}")
+        least = "" if one.p_floor is None else f"{one.p_floor:.3f}"
+        cells_text = " | ".join(cells)
+        lines.append(
+            f"| {one.contrast} | {one.kind} | {one.threshold:g} | {cells_text} | {least} |"
+        )
+    return [*lines, ""]
+
+
+def _condition_section(settings: ModelSettings, effects: Sequence[ConditionEffect]) -> list[str]:
+    if not effects:
+        return []
+    return [
+        "## What the condition brings",
+        "",
+        f"The code of the shown slice enters by {settings.network.condition}. Mean absolute error "
+        "in spreads on *validate*, patterns of held-out families, T1 and FLAIR; the difference to "
+        "the same network without a code, and with the code of another subject's slice at the same "
+        "level, paired; interval by resampling subjects. Negative is better.",
+        "",
+        *effect_table(effects),
+        "",
+    ]
+
+
 def _best_rows(table: list[Choice], kind: str) -> list[Choice]:
-    rows = [row for row in table if row.kind == kind]
-    return sorted(rows, key=lambda row: row.error if kind == _KINDS[0] else -row.ap)[:_ROWS]
+    rows = [row for row in table if row.kind.startswith(kind)]
+    return sorted(rows, key=lambda row: -row.ap if math.isnan(row.error) else row.error)[:_ROWS]
 
 
 def _figure(value: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,7 @@ def _write_files(result: Result, folder: Path, image_format: str) -> None:
     findings = {
         "disclaimer": DISCLAIMER,
         "threshold": result.threshold,
+        "evidence": asdict(result.evidence),
         "warnings": list(result.warnings),
         "findings": [finding.to_json() for finding in result.findings],
     }

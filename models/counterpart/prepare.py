@@ -134,7 +134,7 @@ def prepare_cohort(
         folder: Healthy scans.
         out: The cohort's folder; must not hold a cohort yet.
         label_maps: Folder of label maps of whole heads (SynthSeg numbers), for training.
-        brain_model: For whole heads with neither labels nor brain mask.
+        brain_model: For whole heads without a brain mask.
         progress: Called with (done, total, name).
 
     Returns:
@@ -200,8 +200,9 @@ def prepare_subject(
 
     Args:
         source: The scan.
-        part: Of the split.
-        brain_model: For a whole head with neither labels nor brain mask.
+        part: Of the split. What is held out stands for new patients: its brain is found by the
+            network, as theirs will be, even where there are labels.
+        brain_model: For a whole head without a brain mask.
 
     Raises:
         CounterpartError: The scan cannot be used.
@@ -214,7 +215,8 @@ def prepare_subject(
             f"{source.scan}: slices of {spacing_mm:.1f} mm; the cohort needs 3 mm or thinner."
         )
     labels = _read_labels(source, scan, turn)
-    brain = _brain_of(source, scan, turn, labels, brain_model)
+    as_new = part != "train" and brain_model is not None and source.brain is None
+    brain = _brain_of(source, scan, turn, None if as_new else labels, brain_model)
     posed = pose_scan(turn, turn.forward(scan.values), brain)
     anatomy = _posed_anatomy(labels, posed.frame, turn)
     tissue = tissue_fractions(posed.scaled, posed.inside, anatomy)

@@ -1,8 +1,9 @@
 """Repaints slices as healthy: the weighted mean of one-step predictions at a few noise levels.
 
 Each slice is noised to a few levels and denoised in one step from each (arXiv 2406.00772 takes
-t = 250, 500, 750 with equal weights). Noise is drawn on the CPU from (seed, slice, level, draw),
-so the answer depends neither on the device nor on how slices are batched.
+t = 250, 500, 750 with equal weights), or in several by DDIM. Noise is drawn on the CPU from
+(seed, slice, level, draw), so the answer depends neither on the device nor on how slices are
+batched.
 """
 
 from __future__ import annotations
@@ -12,13 +13,17 @@ from dataclasses import dataclass
 
 import torch
 
-from counterpart.denoiser import Denoiser, add_noise, soft_limit
+from counterpart.ddim import ddim_prediction
+from counterpart.denoiser import Denoiser, soft_limit
+from counterpart.diffusion_noise import noise_named
 from counterpart.errors import ModelError
 from counterpart.plain_config import PlainConfig
 from counterpart.seeding import derived_seed
 
 Progress = Callable[[float], None]
 _MIN_BRAIN_VOXELS = 20
+_FLAGGED = 0.5
+_SECOND = 2
 
 
 @dataclass(frozen=True)
@@ -30,12 +35,19 @@ class ReconstructionConfig(PlainConfig):
         weights: Weight of each level's clean slice; they are normalised.
         departure_weights: Weight of each level's departure channel.
         draws: Noise draws per level.
+        ddim_steps: Steps of DDIM from each level down; 1 is the one-step prediction.
+        second_pass: Whether flagged slices are repainted once more, from the patient's tissue
+            outside the flag and the first answer within.
+        noise: Of the diffusion, one of `counterpart.diffusion_noise.NOISES`.
     """
 
     levels: tuple[int, ...] = (250, 500, 750)
     weights: tuple[float, ...] = (1.0, 1.0, 1.0)
     departure_weights: tuple[float, ...] = (1.0, 1.0, 1.0)
     draws: int = 1
+    ddim_steps: int = 1
+    second_pass: bool = False
+    noise: str = "gaussian"
 
     def __post_init__(self) -> None:
         if not len(self.levels) == len(self.weights) == len(self.departure_weights) > 0:
@@ -48,8 +60,12 @@ class ReconstructionConfig(PlainConfig):
         for weights in (self.weights, self.departure_weights):
             if min(weights) < 0 or sum(weights) <= 0:
                 raise ModelError(f"weights must not be negative nor all 0, got {weights}.")
-        if self.draws < 1:
-            raise ModelError(f"expected at least one draw, got {self.draws}.")
+        if self.draws < 1 or self.ddim_steps < 1:
+            raise ModelError(
+                f"expected at least one draw and one step of DDIM, got {self.draws} and "
+                f"{self.ddim_steps}."
+            )
+        noise_named(self.noise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +81,12 @@ class Reconstruction:
     departure: torch.Tensor
 
 
-def level_noise(seed: int, number: int, level: int, draw: int, shape: torch.Size) -> torch.Tensor:
+def level_noise(
+    seed: int, number: int, level: int, draw: int, shape: torch.Size, noise: str = "gaussian"
+) -> torch.Tensor:
     """(1, I, J) unit variance noise of one slice, level and draw."""
     generator = torch.Generator().manual_seed(derived_seed(seed, number, level, draw))
-    return torch.randn((1, *shape[-2:]), generator=generator)
+    return noise_named(noise)((shape[-2], shape[-1]), generator)[None]
 
 
 @torch.inference_mode()
@@ -111,17 +129,23 @@ def reconstruct(
     weights = _normalised(config.weights, config.draws)
     departure_weights = _normalised(config.departure_weights, config.draws)
     shown = soft_limit(slices)
+    half = precision == torch.bfloat16
+    codes = _codes(denoiser, shown, filled, batch_size, half=half)
     for start in range(0, len(jobs), batch_size):
         batch = jobs[start : start + batch_size]
         noise = torch.stack(
-            [level_noise(seed, n, config.levels[i], d, slices.shape) for n, i, d in batch]
+            [
+                level_noise(seed, n, config.levels[i], d, slices.shape, config.noise)
+                for n, i, d in batch
+            ]
         )
         step = torch.tensor([config.levels[i] for _, i, _ in batch], device=device)
         number = torch.tensor([n for n, _, _ in batch])
         mask = brain[number].to(device)
-        noisy = add_noise(shown[number].to(device), noise.to(device), step, denoiser.signal) * mask
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == torch.bfloat16):
-            answer = denoiser(noisy, mask, step)
+        code = None if codes is None else codes[number.to(device)]
+        noisy = denoiser.noised(shown[number].to(device), noise.to(device), step) * mask
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            answer = ddim_prediction(denoiser, noisy, mask, step, code, config.ddim_steps)
         level = torch.tensor([i for _, i, _ in batch])
         scale = weights[level][:, None, None, None]
         clean.index_add_(0, number, answer.clean.float().cpu() * scale)
@@ -131,6 +155,78 @@ def reconstruct(
         if progress:
             progress(min(1.0, (start + len(batch)) / len(jobs)))
     return Reconstruction(clean, departure)
+
+
+def second_pass(
+    denoiser: Denoiser,
+    slices: torch.Tensor,
+    brain: torch.Tensor,
+    first: Reconstruction,
+    gate: torch.Tensor,
+    config: ReconstructionConfig,
+    *,
+    seed: int = 0,
+    batch_size: int = 16,
+    precision: torch.dtype = torch.float32,
+) -> Reconstruction:
+    """Repaint flagged slices once more, from what the first pass left of them.
+
+    What is shown is the patient's own tissue where the gate is 0 and the first answer where it is
+    1, so that the lesion no longer leads astray what is painted in its place.
+
+    Args:
+        denoiser: The network.
+        slices: (S, 1, I, J) normalised slices, spreads.
+        brain: (S, 1, I, J) brain mask, 0 or 1.
+        first: Answer of the first pass.
+        gate: (S, 1, I, J) how much of each voxel the first pass repaints, 0 to 1.
+        config: Levels, weights, draws.
+        seed: Of the first pass' noise; the second draws its own.
+        batch_size: Slices per evaluation.
+        precision: ``torch.float32`` or ``torch.bfloat16``.
+
+    Returns:
+        The clean slices of the second pass where a slice is flagged, else those of the first; the
+        departure is the first's, for the second is shown no lesion.
+    """
+    rows = [row for row in range(len(slices)) if float(gate[row].max()) >= _FLAGGED]
+    if not rows:
+        return first
+    healed = (1.0 - gate[rows]) * slices[rows] + gate[rows] * first.clean[rows]
+    again = reconstruct(
+        denoiser,
+        healed,
+        brain[rows],
+        config,
+        seed=derived_seed(seed, _SECOND),
+        batch_size=batch_size,
+        precision=precision,
+    )
+    clean = first.clean.clone()
+    clean[rows] = again.clean
+    return Reconstruction(clean, first.departure)
+
+
+def _codes(
+    denoiser: Denoiser,
+    shown: torch.Tensor,
+    filled: list[int],
+    batch_size: int,
+    *,
+    half: bool,
+) -> torch.Tensor | None:
+    """(S, code_size) codes of the slices with brain, 0 for the others; None without a condition."""
+    if denoiser.config.encoder is None:
+        return None
+    device = denoiser.signal.device
+    codes = torch.zeros((len(shown), denoiser.config.encoder.code_size), device=device)
+    for start in range(0, len(filled), batch_size):
+        rows = filled[start : start + batch_size]
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            found = denoiser.codes(shown[rows].to(device))
+        if found is not None:
+            codes[rows] = found.float()
+    return codes
 
 
 def best_precision(device: torch.device) -> torch.dtype:

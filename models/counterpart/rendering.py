@@ -38,6 +38,9 @@ class Renderings:
         variation: (B,) slow variation within a tissue.
         caps: (B,) brightening of white matter at the ventricles.
         plexus: (B,) brightness of the choroid plexus.
+        limbic: (B,) brightening of the grey matter of insula, cingulum and inner temporal lobe.
+        vessels: (B,) share of the fluid that vessels replace where they run.
+        vessel_level: (B,) intensity of vessels relative to white matter.
         bias: (B,) strength of the bias field.
         blur: (B,) in-plane blur, voxels.
         noise: (B,) noise, spreads.
@@ -51,6 +54,9 @@ class Renderings:
     variation: torch.Tensor
     caps: torch.Tensor
     plexus: torch.Tensor
+    limbic: torch.Tensor
+    vessels: torch.Tensor
+    vessel_level: torch.Tensor
     bias: torch.Tensor
     blur: torch.Tensor
     noise: torch.Tensor
@@ -79,8 +85,11 @@ def draw_renderings(uniform: torch.Tensor, contrast: torch.Tensor) -> Renderings
         gamma=torch.exp(0.6 * (u[4] - 0.5)),
         detail=0.25 * (u[5] - 0.3),
         variation=rendered * (0.012 + 0.03 * u[6]),
-        caps=flair * 0.35 * u[7] ** 2,
+        caps=flair * 0.25 * u[7] ** 2,
         plexus=flair * 0.8 * u[8] ** 2,
+        limbic=flair * 0.2 * u[30],
+        vessels=rendered * (u[31] - 0.3).clamp(min=0.0) / 0.7,
+        vessel_level=torch.where(u[32] < 0.75, 0.3 * u[33], 1.0 + u[33]),
         bias=0.05 * u[9],
         blur=0.75 * u[10],
         noise=0.02 + 0.16 * u[11] ** 2,
@@ -118,8 +127,9 @@ def render(
     offsets = renderings.offsets
     white = 1.0 + vary * noise_field(points, offsets[:, 0], slow)
     grey = 1.0 + 2.0 * vary * noise_field(points, offsets[:, 1], slow)
-    near = torch.exp(-inward_mm / 3.0)
+    near = torch.exp(-inward_mm / 2.0)
     white = white + renderings.caps[:, None] * near
+    grey = grey + renderings.limbic[:, None] * limbic_grey(points)
     tufts = (noise_field(points, offsets[:, 2], quick) - 0.8).clamp(0.0, 1.0)
     fluid = 1.0 + renderings.plexus[:, None] * tufts / renderings.means[:, :1].clamp(min=0.1)
     means = renderings.means[:, :, None]
@@ -129,12 +139,36 @@ def render(
         + means[:, 2] * tissue[:, 2] * white
         + means[:, 3] * tissue[:, 3] * grey
     )
+    run = renderings.vessels[:, None] * _vessels(renderings, points) * tissue[:, 0]
+    value = value + run * (renderings.vessel_level[:, None] - value)
     expected = -2.2 * tissue[:, 0] - 0.5 * tissue[:, 1] + tissue[:, 2] + 0.2 * tissue[:, 3]
     contrast = 0.25 * (means[:, 2] - means[:, 1])
     value = value + renderings.detail[:, None] * contrast.abs().clamp(min=0.03) * (t1 - expected)
     real = ((t1 + 4.0) / 6.0).clamp(min=0.0) ** renderings.gamma[:, None]
     is_t1 = (renderings.contrast == CONTRASTS.index("T1"))[:, None]
     return torch.where(is_t1, real, value)
+
+
+def limbic_grey(points: torch.Tensor) -> torch.Tensor:
+    """(B, P) from 0 to 1: near insula, cingulum and inner temporal lobe, by template position.
+
+    Their grey matter is brighter on FLAIR in health.
+    """
+    x, y, z = points.unbind(dim=-1)
+    aside = x.abs()
+    insula = ((aside - 38.0) / 9.0) ** 2 + ((y - 2.0) / 20.0) ** 2 + (z / 16.0) ** 2
+    temporal = ((aside - 26.0) / 9.0) ** 2 + ((y + 14.0) / 18.0) ** 2 + ((z + 18.0) / 9.0) ** 2
+    arc = (((y + 2.0) / 44.0) ** 2 + ((z - 2.0) / 32.0) ** 2).sqrt()
+    cingulum = (x / 9.0) ** 2 + ((arc - 1.0) / 0.25) ** 2 + ((8.0 - z).clamp(min=0.0) / 6.0) ** 2
+    nearest = torch.minimum(torch.minimum(insula, temporal), cingulum)
+    return torch.exp(-nearest)
+
+
+def _vessels(renderings: Renderings, points: torch.Tensor) -> torch.Tensor:
+    """(B, P) from 0 to 1: thin winding lines, where two smooth fields are both near 0."""
+    scale = torch.full_like(renderings.gamma, 8.0)
+    one, two = (noise_field(points, renderings.offsets[:, k], scale) for k in (4, 5))
+    return torch.exp(-(one**2 + two**2) / 0.03)
 
 
 def bias_field(renderings: Renderings, points: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ Here all arrays lie in the frame: (I, J, K), about 2 mm in plane.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,15 +30,22 @@ class AnomalyConfig(PlainConfig):
         median_voxels: Side of the median filter, in plane and, for thin slices, across.
         departure_power: Exponent of the departure probability in the strength; 0 ignores it.
         residual_power: Exponent of the smoothed absolute residual; 0 keeps its sign alone.
+        size_first: Whether the median is that of the absolute residual, as in the code released
+            with arXiv 2406.00772, and not that of the signed one.
+        erosion_voxels: How many voxels of the brain's rim are left out.
     """
 
     median_voxels: int = 3
     departure_power: float = 1.0
     residual_power: float = 1.0
+    size_first: bool = False
+    erosion_voxels: int = 0
 
     def __post_init__(self) -> None:
         if self.median_voxels < 1 or self.median_voxels % 2 == 0:
             raise ModelError(f"the median filter needs an odd side, got {self.median_voxels}.")
+        if self.erosion_voxels < 0:
+            raise ModelError(f"the rim must not be negative, got {self.erosion_voxels} voxels.")
         if min(self.departure_power, self.residual_power) < 0:
             raise ModelError("the powers of the anomaly map must not be negative.")
         if self.departure_power == self.residual_power == 0:
@@ -49,6 +57,28 @@ def residual_map(scaled: Array, reconstruction: Array, brain: NDArray[np.bool_])
     return np.where(brain, scaled - reconstruction, 0.0).astype(np.float32)
 
 
+def smoothed_residual(
+    residual: Array, brain: NDArray[np.bool_], config: AnomalyConfig, *, thick: bool
+) -> Array:
+    """The residual without single voxels: its median, signed; 0 outside the brain.
+
+    Args:
+        residual: (I, J, K) spreads.
+        brain: (I, J, K) brain mask.
+        config: Side of the filter.
+        thick: Whether slices are thick, and so not mixed with their neighbours.
+
+    Returns:
+        (I, J, K) float32.
+    """
+    side = config.median_voxels
+    size = (side, side, 1 if thick else side)
+    smooth = ndimage.median_filter(residual, size=size)
+    if config.size_first:
+        smooth = np.sign(smooth) * ndimage.median_filter(np.abs(residual), size=size)
+    return np.where(brain, smooth, 0.0).astype(np.float32)
+
+
 def anomaly_map(
     residual: Array,
     departure: Array,
@@ -56,10 +86,12 @@ def anomaly_map(
     config: AnomalyConfig,
     *,
     thick: bool,
+    standardise: Callable[[Array], Array] | None = None,
 ) -> Array:
     """The signed anomaly map.
 
-    ``sign(r) * |r|^a * d^b`` with r the median of the residual, d the median of the departure.
+    ``sign(r) * |z|^a * d^b`` with r the median of the residual, z the same in units of what health
+    leaves (0 where it leaves more), and d the median of the departure.
 
     Args:
         residual: (I, J, K) spreads.
@@ -67,18 +99,25 @@ def anomaly_map(
         brain: (I, J, K) brain mask.
         config: Filter and powers.
         thick: Whether slices are thick, and so not mixed with their neighbours.
+        standardise: Turns r into z (`counterpart.residual_scale`); without it z is r.
 
     Returns:
         (I, J, K) float32, 0 outside the brain.
     """
-    side = config.median_voxels
-    size = (side, side, 1 if thick else side)
-    smooth = ndimage.median_filter(residual, size=size)
-    strength = np.abs(smooth) ** config.residual_power
+    smooth = smoothed_residual(residual, brain, config, thick=thick)
+    sign = np.sign(smooth)
+    beyond = smooth if standardise is None else standardise(smooth)
+    strength = np.maximum(sign * beyond, 0.0) ** config.residual_power
     if config.departure_power:
-        certain = ndimage.median_filter(departure, size=size)
+        side = config.median_voxels
+        certain = ndimage.median_filter(departure, size=(side, side, 1 if thick else side))
         strength = strength * np.clip(certain, 0.0, 1.0) ** config.departure_power
-    return np.where(brain, np.sign(smooth) * strength, 0.0).astype(np.float32)
+    inside = brain
+    if config.erosion_voxels:
+        cross = ndimage.generate_binary_structure(3, 1)
+        cross[..., (0, 2)] &= not thick
+        inside = ndimage.binary_erosion(brain, cross, iterations=config.erosion_voxels)
+    return np.where(inside, sign * strength, 0.0).astype(np.float32)
 
 
 def healing_gate(anomaly: Array, threshold: float, *, thick: bool) -> Array:

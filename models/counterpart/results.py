@@ -14,6 +14,26 @@ from counterpart.scans import Scan
 DISCLAIMER = "AI-generated, research use only"
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What the findings are worth beside healthy scans.
+
+    Args:
+        p_value: How often a healthy scan's largest finding is at least as strong as this scan's;
+            None where the threshold comes from simulation.
+        p_floor: The least p-value that could have come out, 1/(n + 1).
+        healthy_scans: Number n of healthy scans behind the p-value; 0 without one.
+        source: How the threshold was found, in words.
+        reason: Why this calibration was taken, or no other, full sentences.
+    """
+
+    p_value: float | None
+    p_floor: float | None
+    healthy_scans: int
+    source: str
+    reason: str
+
+
 @dataclass(frozen=True, eq=False)
 class Result:
     """Everything about one scan; all arrays lie on the scan's own grid (I, J, K).
@@ -31,6 +51,7 @@ class Result:
         contrast: ``T1``, ``T1c``, ``T2``, ``FLAIR`` or ``unknown``.
         template_from_world: (4, 4) pose, scan world to template world, mm.
         provenance: Model, weights, seed, versions, parameters.
+        evidence: What the findings are worth beside healthy scans.
         warnings: Sentences for the reader: what about this scan is doubtful.
     """
 
@@ -46,4 +67,5 @@ class Result:
     contrast: str
     template_from_world: NDArray[np.float64]
     provenance: dict[str, Any]
+    evidence: Evidence
     warnings: tuple[str, ...] = ()

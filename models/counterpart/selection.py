@@ -1,50 +1,46 @@
-"""Chooses noise levels, the anomaly map and the healthy thresholds on held-out subjects.
+"""Chooses noise levels and the anomaly map on held-out subjects.
 
 Choices use subjects of the part *validate* with target patterns of families that were never
-trained on; thresholds use the same subjects in health. Patients are never looked at.
+trained on. Patients are never looked at.
 """
 
 from __future__ import annotations
 
 import itertools
-import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from counterpart.average_precision import average_precision
-from counterpart.bundle import Threshold
 from counterpart.cohort import Cohort
 from counterpart.denoiser import Denoiser
-from counterpart.errors import ModelError
-from counterpart.findings import MIN_VOLUME_ML, find_findings
 from counterpart.generate import from_slices
+from counterpart.head_answers import HeadAnswer, compared, fitted_scale, head_answer, head_map
+from counterpart.held_out_heads import validation_heads
 from counterpart.reconstruction import (
     Reconstruction,
     ReconstructionConfig,
     best_precision,
     reconstruct,
 )
-from counterpart.residual import AnomalyConfig, anomaly_map, residual_map
-from counterpart.targets import HELD_OUT_FAMILIES
-from counterpart.template import CANVAS
-from counterpart.training.examples import ExampleConfig, ExampleMaker, Examples
-
-logger = logging.getLogger(__name__)
+from counterpart.residual import AnomalyConfig
+from counterpart.residual_scale import ResidualScale
+from counterpart.training.examples import Examples
 
 Progress = Callable[[str], None]
-SIMULATED = ("FLAIR", "T2")
+SELECTION_CONTRASTS = ("T1", "FLAIR")
 CANDIDATE_LEVELS = (60, 120, 250, 400, 500, 600, 750)
 CANDIDATE_POWERS = ((1.0, 0.0), (1.0, 0.5), (1.0, 1.0), (1.0, 2.0), (0.5, 1.0), (0.0, 1.0))
-MAX_FINDINGS = 1.0
-MAX_FLAGGED_ML = 1.0
-MIN_PATTERN_ML = 2.0
-_TRIES = 12
-_SEED = 80_000_001
+SAMPLERS: dict[str, dict[str, Any]] = {
+    "one step, 1 draw": {},
+    "one step, 4 draws": {"draws": 4},
+    "DDIM, 4 steps": {"ddim_steps": 4},
+}
 
 
 @dataclass(frozen=True)
@@ -67,155 +63,117 @@ class Choice:
     ap: float
 
 
-def validation_heads(
-    cohort: Cohort,
-    contrasts: Sequence[str],
-    subjects: int,
-    *,
-    patterned: bool,
-    device: torch.device,
-) -> list[Examples]:
-    """Whole heads of the part *validate*, for each contrast the first so many subjects."""
-    maker = ExampleMaker(cohort.part("validate"), ExampleConfig(), device=device)
-    families = HELD_OUT_FAMILIES if patterned else None
-    count = min(subjects, maker.subjects)
-    heads = []
-    for code, contrast in enumerate(contrasts):
-        for row in range(count):
-            heads.append(_head(maker, code, row, contrast, families))
-    return heads
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Held-out heads of one contrast.
+
+    Args:
+        patterned: Each with a pattern of a family that was never trained on.
+        healthy: The same subjects without.
+    """
+
+    patterned: Sequence[Examples]
+    healthy: Sequence[Examples]
 
 
-def _head(
-    maker: ExampleMaker, code: int, row: int, contrast: str, families: Sequence[str] | None
-) -> Examples:
-    """A head; if it has a pattern, the first draw with one of at least 2 ml."""
-    for attempt in range(_TRIES):
-        head = maker.head(_SEED + code + 1000 * attempt, row, contrast, families=families)
-        volume_ml = float((head.departure > 0.5).sum()) * CANVAS.voxel_volume_ml
-        if families is None or volume_ml >= MIN_PATTERN_ML:
-            break
-    return head
+def held_out(cohort: Cohort, subjects: int, *, device: torch.device) -> list[HeldOut]:
+    """Held-out heads in every contrast that choices are made in."""
+    return [
+        HeldOut(
+            validation_heads(cohort, (name,), subjects, patterned=True, device=device),
+            validation_heads(cohort, (name,), subjects, patterned=False, device=device),
+        )
+        for name in SELECTION_CONTRASTS
+    ]
 
 
 def choose_settings(
-    denoiser: Denoiser, heads: Sequence[Examples], *, progress: Progress | None = None
+    denoiser: Denoiser,
+    groups: Sequence[HeldOut],
+    *,
+    progress: Progress | None = None,
 ) -> tuple[ReconstructionConfig, AnomalyConfig, list[Choice]]:
     """Try noise levels and exponents on patterned heads.
 
     The reconstruction's levels are those that heal best: the least error within the pattern plus
-    without. The departure channel's levels and then the exponents are those that find best.
+    without. The departure channel's levels and then the exponents are those that find best. The
+    residual enters in units of what it leaves in the same subjects' heads without a pattern.
+
+    Args:
+        denoiser: The network.
+        groups: Held-out heads, contrast by contrast.
+        progress: Called with words; may raise to cancel.
 
     Returns:
         The best settings, and the whole table.
     """
-    answers = [_per_level(denoiser, head, progress) for head in heads]
-    sets = _level_sets(CANDIDATE_LEVELS)
-    healing = [
+    tell = progress or (lambda text: None)
+    departs = denoiser.config.departure
+    heads = [head for group in groups for head in group.patterned]
+    answers = []
+    for number, head in enumerate(heads, start=1):
+        tell(f"noise levels on patterned head {number} of {len(heads)}")
+        answers.append(_per_level(denoiser, head))
+    table = [
         Choice("levels of r", levels, (1.0, 0.0), _mean_error(heads, answers, levels), math.nan)
-        for levels in sets
+        for levels in _level_sets(CANDIDATE_LEVELS)
     ]
-    finding = [
-        Choice("levels of d", levels, (0.0, 1.0), math.nan, _departure_ap(heads, answers, levels))
-        for levels in sets
+    levels = min(table, key=lambda row: row.error).levels
+    seen = levels
+    if departs:
+        finding = [
+            Choice("levels of d", tried, (0.0, 1.0), math.nan, _departure_ap(heads, answers, tried))
+            for tried in _level_sets(CANDIDATE_LEVELS)
+        ]
+        seen = max(finding, key=lambda row: row.ap).levels
+        table += finding
+    config = _mixed_config(levels, seen)
+    tell("residual scale on the same heads without patterns")
+    scales = [scale for group in groups for scale in _scales(denoiser, group, config)]
+    mixed = [
+        (head, compared(head, _mixed(answer, levels, seen)))
+        for head, answer in zip(heads, answers, strict=True)
     ]
-    levels = min(healing, key=lambda row: row.error).levels
-    seen = max(finding, key=lambda row: row.ap).levels
-    every = tuple(sorted({*levels, *seen}))
     mixing = [
-        Choice("powers", every, powers, math.nan, _mean_ap(heads, answers, levels, seen, powers))
+        Choice("powers", config.levels, powers, math.nan, _mean_ap(mixed, scales, powers))
         for powers in CANDIDATE_POWERS
+        if departs or powers[1] == 0.0
     ]
-    best = max(mixing, key=lambda row: row.ap)
-    config = ReconstructionConfig(
-        levels=every,
-        weights=tuple(float(level in levels) for level in every),
-        departure_weights=tuple(float(level in seen) for level in every),
-    )
-    anomaly = AnomalyConfig(residual_power=best.powers[0], departure_power=best.powers[1])
-    return config, anomaly, [*healing, *finding, *mixing]
+    best = max(mixing, key=lambda row: row.ap).powers
+    anomaly = AnomalyConfig(residual_power=best[0], departure_power=best[1])
+    return config, anomaly, [*table, *mixing]
 
 
-def healthy_anomalies(
+def _scales(
+    denoiser: Denoiser, group: HeldOut, config: ReconstructionConfig
+) -> list[ResidualScale]:
+    """The residual scale of a contrast, once for each of its patterned heads."""
+    calm = [head_answer(denoiser, head, config) for head in group.healthy]
+    return [fitted_scale(calm, AnomalyConfig())] * len(group.patterned)
+
+
+def compare_samplers(
     denoiser: Denoiser,
     heads: Sequence[Examples],
     config: ReconstructionConfig,
-    anomaly: AnomalyConfig,
     *,
     progress: Progress | None = None,
-) -> list[NDArray[np.float32]]:
-    """Anomaly maps (I, J, K) of whole heads on the canvas."""
-    maps = []
-    for number, head in enumerate(heads, start=1):
-        answer = _reconstruct(denoiser, head, config)
-        maps.append(_anomaly(head, answer, anomaly))
-        if progress:
-            progress(f"healthy head {number} of {len(heads)}")
-    return maps
+) -> list[Choice]:
+    """What more draws, and several steps of DDIM, would bring at the chosen levels.
 
-
-def healthy_threshold(maps: Sequence[NDArray[np.float32]]) -> float:
-    """The smallest threshold that leaves healthy heads nearly unflagged.
-
-    On average at most one finding of 0.1 ml or more and at most 1 ml in all per head; four
-    digits, rounded up.
-
-    Args:
-        maps: Anomaly maps of healthy heads on the canvas.
-
-    Raises:
-        ModelError: The maps are 0 everywhere.
+    Returns:
+        Rows of the kind ``sampler``; the error is that of `choose_settings`.
     """
-    low, high = 0.0, max(float(np.abs(values).max()) for values in maps) * 1.001
-    if high == 0:
-        raise ModelError("the anomaly maps of all healthy heads are 0: there is no threshold.")
-    for _ in range(18):
-        middle = 0.5 * (low + high)
-        findings, flagged = flagged_in_health(maps, middle)
-        if findings <= MAX_FINDINGS and flagged <= MAX_FLAGGED_ML:
-            high = middle
-        else:
-            low = middle
-    digits = 3 - math.floor(math.log10(high))
-    return round(math.ceil(high * 10.0**digits) / 10.0**digits, digits)
-
-
-def flagged_in_health(maps: Sequence[NDArray[np.float32]], threshold: float) -> tuple[float, float]:
-    """Mean number of findings and mean ml flagged per head at a threshold."""
-    counts, volumes = [], []
-    for values in maps:
-        findings, _ = find_findings(
-            values, CANVAS, threshold, np.eye(4), min_volume_ml=MIN_VOLUME_ML
+    rows = []
+    for words, changed in SAMPLERS.items():
+        if progress:
+            progress(f"sampler: {words}")
+        tried = replace(config, **changed)
+        errors = [_error(head, head_answer(denoiser, head, tried).reconstruction) for head in heads]
+        rows.append(
+            Choice(f"sampler: {words}", config.levels, (1.0, 0.0), float(np.mean(errors)), math.nan)
         )
-        counts.append(len(findings))
-        volumes.append(sum(finding.volume_ml for finding in findings))
-    return float(np.mean(counts)), float(np.mean(volumes))
-
-
-def choose_thresholds(
-    denoiser: Denoiser,
-    cohort: Cohort,
-    config: ReconstructionConfig,
-    anomaly: AnomalyConfig,
-    *,
-    simulated_subjects: int = 12,
-    progress: Progress | None = None,
-) -> dict[str, Threshold]:
-    """Healthy thresholds: T1 from real scans, the other contrasts from rendered ones."""
-    device = denoiser.signal.device
-    thresholds = {}
-    for contrast in ("T1", *SIMULATED):
-        subjects = simulated_subjects if contrast in SIMULATED else len(cohort.subjects)
-        heads = validation_heads(cohort, (contrast,), subjects, patterned=False, device=device)
-        maps = healthy_anomalies(denoiser, heads, config, anomaly, progress=progress)
-        kind = (
-            "rendered held-out subjects, from simulation"
-            if contrast in SIMULATED
-            else ("real held-out healthy scans")
-        )
-        source = f"{len(maps)} {kind}, no p-value"
-        thresholds[contrast] = Threshold(healthy_threshold(maps), source)
-    return thresholds
+    return rows
 
 
 def _level_sets(levels: Sequence[int]) -> list[tuple[int, ...]]:
@@ -230,24 +188,28 @@ def _level_sets(levels: Sequence[int]) -> list[tuple[int, ...]]:
     return [*((level,) for level in levels), *pairs, *triples]
 
 
-def _per_level(
-    denoiser: Denoiser, head: Examples, progress: Progress | None
-) -> dict[int, Reconstruction]:
-    if progress:
-        progress("trying noise levels on a patterned head")
+def _mixed_config(levels: Sequence[int], seen: Sequence[int]) -> ReconstructionConfig:
+    every = tuple(sorted({*levels, *seen}))
+    return ReconstructionConfig(
+        levels=every,
+        weights=tuple(float(level in levels) for level in every),
+        departure_weights=tuple(float(level in seen) for level in every),
+    )
+
+
+def _per_level(denoiser: Denoiser, head: Examples) -> dict[int, Reconstruction]:
+    precision = best_precision(denoiser.signal.device)
     return {
-        level: _reconstruct(denoiser, head, ReconstructionConfig((level,), (1.0,), (1.0,)))
+        level: reconstruct(
+            denoiser,
+            head.shown.cpu(),
+            head.brain.cpu(),
+            ReconstructionConfig((level,), (1.0,), (1.0,)),
+            seed=1,
+            precision=precision,
+        )
         for level in CANDIDATE_LEVELS
     }
-
-
-def _reconstruct(
-    denoiser: Denoiser, head: Examples, config: ReconstructionConfig
-) -> Reconstruction:
-    precision = best_precision(denoiser.signal.device)
-    return reconstruct(
-        denoiser, head.shown.cpu(), head.brain.cpu(), config, seed=1, precision=precision
-    )
 
 
 def _mixed(
@@ -258,23 +220,23 @@ def _mixed(
     return Reconstruction(clean, departure)
 
 
-def _anomaly(head: Examples, answer: Reconstruction, config: AnomalyConfig) -> NDArray[np.float32]:
-    brain = from_slices(head.brain.cpu()) > 0.5
-    residual = residual_map(from_slices(head.shown.cpu()), from_slices(answer.clean), brain)
-    return anomaly_map(residual, from_slices(answer.departure), brain, config, thick=False)
-
-
 def _mean_error(
     heads: Sequence[Examples], answers: Sequence[dict[int, Reconstruction]], levels: Sequence[int]
 ) -> float:
-    """Mean absolute error of the clean slices within the pattern plus that without, spreads."""
-    errors = []
-    for head, answer in zip(heads, answers, strict=True):
-        member, brain = head.departure.cpu(), head.brain.cpu() > 0.5
-        error = (_mixed(answer, levels, levels).clean - head.clean.cpu()).abs()
-        for place in (brain & (member > 0.5), brain & (member < 0.02)):
-            errors.append(float(error[place].mean()) if place.any() else 0.0)
-    return 2.0 * float(np.mean(errors))
+    """Mean over heads of `_error`."""
+    errors = [
+        _error(head, from_slices(_mixed(answer, levels, levels).clean))
+        for head, answer in zip(heads, answers, strict=True)
+    ]
+    return float(np.mean(errors))
+
+
+def _error(head: Examples, reconstruction: NDArray[np.float32]) -> float:
+    """Mean absolute error of a reconstruction within the pattern plus that without, spreads."""
+    member, brain = from_slices(head.departure.cpu()), from_slices(head.brain.cpu()) > 0.5
+    error = np.abs(reconstruction - from_slices(head.clean.cpu()))
+    places = (brain & (member > 0.5), brain & (member < 0.02))
+    return sum(float(error[place].mean()) if place.any() else 0.0 for place in places)
 
 
 def _departure_ap(
@@ -292,20 +254,17 @@ def _departure_ap(
 
 
 def _mean_ap(
-    heads: Sequence[Examples],
-    answers: Sequence[dict[int, Reconstruction]],
-    levels: Sequence[int],
-    departure_levels: Sequence[int],
+    pairs: Sequence[tuple[Examples, HeadAnswer]],
+    scales: Sequence[ResidualScale],
     powers: tuple[float, float],
 ) -> float:
+    """Mean voxel average precision of the anomaly maps, each under its contrast's scale."""
     config = AnomalyConfig(residual_power=powers[0], departure_power=powers[1])
     scores = []
-    for head, answer in zip(heads, answers, strict=True):
+    for (head, answer), scale in zip(pairs, scales, strict=True):
         truth = from_slices(head.departure.cpu()) > 0.5
-        if not truth.any():
-            continue
-        brain = from_slices(head.brain.cpu()) > 0.5
-        values = _anomaly(head, _mixed(answer, levels, departure_levels), config)
-        score = torch.from_numpy(np.abs(values[brain]))
-        scores.append(float(average_precision(score, torch.from_numpy(truth[brain]))))
+        if truth.any():
+            values = np.abs(head_map(answer, config, scale)[answer.brain])
+            known = torch.from_numpy(truth[answer.brain])
+            scores.append(float(average_precision(torch.from_numpy(values), known)))
     return float(np.mean(scores))

@@ -6,8 +6,8 @@ points for the intensity statistics. Its *membership* is 1 inside, 0 outside, so
 
 Families that training sees: ``blob``, ``ring`` (rim and core), ``periventricular`` (many small
 lesions by the ventricles), ``band`` (diffuse, along white matter), ``box`` (erased, as in
-arXiv 2406.00772). Held out for validation: ``wedge`` (territory from ventricle to cortex) and
-``infiltrate`` (fingers along white matter).
+arXiv 2406.00772), ``halo`` (confluent, around the ventricles). Held out for validation: ``wedge``
+(territory from ventricle to cortex) and ``infiltrate`` (fingers along white matter).
 
 The formulas are ours. A signed shape function f is positive inside; membership is a logistic of
 f at a border width in mm.
@@ -23,12 +23,13 @@ import torch
 
 from counterpart.noise import noise_field
 
-FAMILIES = ("blob", "ring", "periventricular", "band", "box", "wedge", "infiltrate")
-TRAINING_FAMILIES = FAMILIES[:5]
-HELD_OUT_FAMILIES = FAMILIES[5:]
+FAMILIES = ("blob", "ring", "periventricular", "band", "box", "halo", "wedge", "infiltrate")
+TRAINING_FAMILIES = FAMILIES[:6]
+HELD_OUT_FAMILIES = FAMILIES[6:]
 VOLUME_RANGE_ML = (0.03, 150.0)
 STRENGTH_RANGE_SPREADS = (0.2, 5.0)
 DRAWS = 44
+AROUND_VENTRICLES = ("periventricular", "halo")
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +82,10 @@ class Patterns:
             *(getattr(self, field.name)[:1].repeat_interleave(times, 0) for field in fields(self))
         )
 
+    def around_ventricles(self) -> torch.Tensor:
+        """(B,) whether the pattern lies around the ventricles and not about its centre."""
+        return _is_one_of(self.family, AROUND_VENTRICLES)
+
     def is_family(self, name: str) -> torch.Tensor:
         """(B, 1) whether the sample's pattern is of the family."""
         return (self.family == FAMILIES.index(name))[:, None]
@@ -115,7 +120,7 @@ def draw_patterns(
     axes = _rotations(torch.stack(u[5:8], dim=1)) / (radius[:, None] * stretch)[:, :, None]
     sign = torch.where(u[8] < brightness, 1.0, -1.0)
     boxes = family == FAMILIES.index("box")
-    diffuse = (family == FAMILIES.index("band")) | (family == FAMILIES.index("periventricular"))
+    diffuse = _is_one_of(family, ("band", *AROUND_VENTRICLES))
     solid = torch.where(boxes, 0.0, 1.0)
     return Patterns(
         family=family,
@@ -224,6 +229,9 @@ def _shape_function(
     spots = noise_field(points, patterns.offsets[:, 2], torch.full_like(radius, 3.5))
     spots = 0.6 * (spots - 1.1 - (inward_mm / 12.0) ** 2 + 0.4 * coarse)
     shape = torch.where(patterns.is_family("periventricular"), spots, shape)
+    width = (0.35 * radius + 1.5).clamp(2.0, 14.0)[:, None]
+    halo = (width * (1.0 + 0.7 * coarse + 0.3 * fine) - inward_mm) / radius[:, None]
+    shape = torch.where(patterns.is_family("halo"), halo, shape)
     shape = torch.where(patterns.is_family("wedge"), _wedge(patterns, away) + 0.5 * rough, shape)
     fingers = 1.0 - round_distance + 0.5 * fine + 0.6 * (tissue[:, 2] - 0.5)
     return torch.where(patterns.is_family("infiltrate"), fingers, shape)
@@ -244,6 +252,10 @@ def _relief(patterns: Patterns, points: torch.Tensor, member: torch.Tensor) -> t
     in_core = torch.sigmoid(12.0 * (0.68 - inner)) * member
     ring = 1.0 + (patterns.core[:, None] - 1.0) * in_core
     return torch.where(patterns.is_family("ring"), ring, torch.ones_like(ring))
+
+
+def _is_one_of(family: torch.Tensor, names: Sequence[str]) -> torch.Tensor:
+    return torch.isin(family, torch.tensor([FAMILIES.index(name) for name in names]))
 
 
 def _log_uniform(u: torch.Tensor, low: float, high: float) -> torch.Tensor:

@@ -38,6 +38,7 @@ from counterpart.heads import (
 from counterpart.results import DISCLAIMER
 from counterpart.training.brain_stage import BrainTraining
 from counterpart.training.head_examples import HeadExampleConfig
+from counterpart.training.machines import Machines
 from counterpart.training.run import load_averaged_weights
 from counterpart.training.stages import train_brain
 
@@ -78,7 +79,7 @@ def a_run(a_cohort_with_heads: Path, tmp_path_factory: pytest.TempPathFactory) -
         network=TINY,
         training=TRAINING,
         examples=HeadExampleConfig(),
-        device="cpu",
+        machines=Machines(device="cpu"),
     )
     return run
 

@@ -20,6 +20,7 @@ from counterpart.results import DISCLAIMER
 from counterpart.template import CANVAS
 from counterpart.training.examples import ExampleConfig
 from counterpart.training.healing import HealingConfig
+from counterpart.training.machines import Machines
 from counterpart.training.run import load_averaged_weights
 from counterpart.training.stages import train_denoiser
 
@@ -65,7 +66,7 @@ def test_a_trained_run_becomes_a_bundle_that_loads(
         network=NETWORK,
         healing=healing,
         examples=ExampleConfig(),
-        device="cpu",
+        machines=Machines(device="cpu"),
     )
     assert export(tmp_path / "run", cohort_folder, tmp_path / "tiny") == 0
     model = load_model(tmp_path / "tiny")

@@ -3,97 +3,18 @@
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from counterpart.denoiser import Prediction, signal_levels
-from counterpart.errors import ModelError
-from counterpart.findings import MIN_VOLUME_ML
 from counterpart.reconstruction import ReconstructionConfig
 from counterpart.residual import AnomalyConfig
 from counterpart.selection import (
     CANDIDATE_LEVELS,
     CANDIDATE_POWERS,
     choose_settings,
-    flagged_in_health,
     healthy_anomalies,
-    healthy_threshold,
 )
-from counterpart.template import CANVAS
 from counterpart.training.examples import Examples
-
-Array = NDArray[np.float32]
-VOXEL_ML = 0.008
-
-
-def map_with(*components: tuple[float, int]) -> Array:
-    """A map with one component per (value, voxels), far apart."""
-    values = np.zeros(CANVAS.shape, np.float32)
-    for number, (value, voxels) in enumerate(components):
-        block = np.zeros(512, np.float32)
-        block[:voxels] = value
-        at = 4 + 10 * number
-        values[at : at + 8, 40:48, 40:48] = block.reshape(8, 8, 8)
-    return values
-
-
-def assert_smallest(maps: list[Array], threshold: float) -> None:
-    findings, flagged = flagged_in_health(maps, threshold)
-    assert findings <= 1
-    assert flagged <= 1
-    findings, flagged = flagged_in_health(maps, threshold * 0.998)
-    assert findings > 1 or flagged > 1
-
-
-def test_flagged_in_health_counts_components_and_ml() -> None:
-    maps = [map_with((0.5, 30), (-0.7, 40), (0.9, 12)), map_with((0.6, 20))]
-    findings, flagged = flagged_in_health(maps, 0.55)
-    assert findings == 1.0
-    assert flagged == pytest.approx((40 + 20) * VOXEL_ML / 2)
-    findings, flagged = flagged_in_health(maps, 0.45)
-    assert findings == 1.5
-    assert flagged == pytest.approx((30 + 40 + 20) * VOXEL_ML / 2)
-
-
-def test_components_below_the_smallest_finding_do_not_count() -> None:
-    assert 12 * VOXEL_ML < MIN_VOLUME_ML < 13 * VOXEL_ML
-    assert flagged_in_health([map_with((0.9, 12))], 0.5) == (0.0, 0.0)
-    assert flagged_in_health([map_with((0.9, 13))], 0.5)[0] == 1.0
-
-
-@pytest.mark.parametrize("scale", [1.0, 0.2469, 3.7e-4, 123.45])
-def test_one_finding_per_head_may_stay(scale: float) -> None:
-    maps = [map_with((0.3 * scale, 27), (0.5 * scale, 27), (-0.7 * scale, 27))]
-    threshold = healthy_threshold(maps)
-    assert threshold == pytest.approx(0.5 * scale, rel=2e-3)
-    assert_smallest(maps, threshold)
-
-
-def test_findings_are_averaged_over_the_heads() -> None:
-    maps = [map_with((0.3, 27), (0.5, 27), (-0.7, 27)), map_with()]
-    threshold = healthy_threshold(maps)
-    assert threshold == pytest.approx(0.3, rel=2e-3)
-    assert_smallest(maps, threshold)
-
-
-def test_one_large_finding_is_too_much() -> None:
-    maps = [map_with((0.4, 126))]
-    threshold = healthy_threshold(maps)
-    assert threshold == pytest.approx(0.4, rel=2e-3)
-    assert_smallest(maps, threshold)
-    assert healthy_threshold([map_with((0.4, 124))]) < 0.01
-
-
-def test_the_threshold_is_short_and_never_rounded_down() -> None:
-    maps = [map_with((0.123_44, 200))]
-    threshold = healthy_threshold(maps)
-    assert threshold == pytest.approx(0.1235)
-    assert flagged_in_health(maps, threshold) == (0.0, 0.0)
-
-
-def test_maps_without_any_anomaly_give_no_threshold() -> None:
-    with pytest.raises(ModelError, match="anomaly maps"):
-        healthy_threshold([map_with(), map_with()])
 
 
 class RightOnce(nn.Module):

@@ -24,7 +24,9 @@ from counterpart.report.words import (
     HOW_TO_READ,
     NOT_CLINICAL,
     about_scan,
+    evidence_words,
     in_plain_words,
+    p_words,
     plain,
     signed,
     small_print,
@@ -72,7 +74,8 @@ def draw_header(page: Page, result: Result) -> None:
     page.text(EDGE, 92, small_print(result), 18, DIM, width=room)
     draw_rule(page, 122)
     page.text(EDGE, 136, in_plain_words(result), 23, width=WIDTH - 2 * EDGE)
-    y = 172.0
+    page.text(EDGE, 170, evidence_words(result), 20, PALE, width=WIDTH - 2 * EDGE)
+    y = 203.0
     for line in warning_lines(result.warnings):
         page.text(EDGE, y, line, 19, AMBER, width=WIDTH - 2 * EDGE)
         y += WARNING_STEP
@@ -81,7 +84,7 @@ def draw_header(page: Page, result: Result) -> None:
 
 def header_height(result: Result) -> int:
     """Pixels that `draw_header` takes."""
-    return 212 + WARNING_STEP * len(warning_lines(result.warnings))
+    return 243 + WARNING_STEP * len(warning_lines(result.warnings))
 
 
 def draw_rule(page: Page, y: float) -> None:
@@ -123,12 +126,13 @@ def _table_columns(regions: bool) -> list[tuple[int, str, str, float]]:
         (34, "right", "#", 60.0),
         (60, "left", "than health", 140.0),
         (312, "right", "volume, ml", 110.0),
-        (412, "right", "peak", 90.0),
-        (450, "left", "side", 100.0),
-        (750 + wide, "right", "centre R, A, S, mm", 200.0),
-        (790 + wide, "left", "shown in slice", 240.0),
+        (402, "right", "peak", 80.0),
+        (482, "right", "p", 70.0),
+        (512, "left", "side", 100.0),
+        (800 + wide, "right", "centre R, A, S, mm", 200.0),
+        (830 + wide, "left", "shown in slice", 200.0),
     ]
-    return [*columns[:5], (560, "left", "region", 320.0), *columns[5:]] if regions else columns
+    return [*columns[:6], (620, "left", "region", 310.0), *columns[6:]] if regions else columns
 
 
 def _table_words(finding: Finding, content: Content) -> dict[str, str]:
@@ -138,6 +142,7 @@ def _table_words(finding: Finding, content: Content) -> dict[str, str]:
         "than health": f"■ {finding.direction}",
         "volume, ml": f"{finding.volume_ml:.1f}",
         "peak": f"{finding.peak:.1f}",
+        "p": p_words(finding.p_value),
         "side": finding.side,
         "region": finding.region or "–",
         "centre R, A, S, mm": ", ".join(signed(c) for c in finding.centre_ras_mm),

@@ -29,7 +29,9 @@ from counterpart.report.words import (
     NOT_CLINICAL,
     about_scan,
     baseline_volume,
+    evidence_words,
     in_plain_words,
+    p_words,
     plain,
     provenance_rows,
     signed,
@@ -116,7 +118,10 @@ def _top(result: Result) -> str:
         f"<h1>{safe(result.scan.name)}</h1>\n"
         f'<p class="dim">{safe(without_folders(about_scan(result)))}<br>\n'
         f"{safe(without_folders(small_print(result)))}</p>\n"
-        f'<p class="found">{safe(in_plain_words(result))}</p>\n{listed}</header>'
+        f'<p class="found">{safe(in_plain_words(result))}</p>\n'
+        f"<p>{safe(evidence_words(result))} "
+        f'<span class="dim">{safe(without_folders(result.evidence.reason))}</span></p>\n'
+        f"{listed}</header>"
     )
 
 
@@ -130,7 +135,7 @@ def _findings(content: Content, tiles: Tiles) -> str:
     regions = any(finding.region for finding in findings)
     words, numbers = "<th>", '<th class="number">'
     titles = ["<th>#", f"{words}than health", f"{numbers}volume, ml", f"{numbers}peak"]
-    titles += [f"{numbers}mean", f"{words}side"] + [f"{words}region"] * regions
+    titles += [f"{numbers}mean", f"{numbers}p", f"{words}side"] + [f"{words}region"] * regions
     titles += [f"{numbers}centre R, A, S, mm", f"{numbers}slice"]
     heads = "".join(f"{title}</th>" for title in titles).replace("<th", '<th scope="col"')
     falling = sorted(findings, key=lambda finding: (-finding.volume_ml, finding.number))
@@ -160,6 +165,7 @@ def _finding_row(finding: Finding, content: Content, tiles: Tiles, regions: bool
         f'<td class="{direction}">■ {direction}</td>'
         f'<td class="number">{finding.volume_ml:.1f}</td>'
         f'<td class="number">{finding.peak:.2f}</td><td class="number">{finding.mean:.2f}</td>'
+        f'<td class="number">{p_words(finding.p_value)}</td>'
         f"<td>{safe(finding.side)}</td>{region}"
         f'<td class="number">{centre}</td><td class="number">{number}</td></tr>\n'
     )

@@ -21,11 +21,16 @@ MORE_TO_READ = (
     "network's own answer everywhere; the healthy counterpart takes from it only what is flagged "
     "and keeps the scan elsewhere.",
     "The residual is the scan minus the reconstruction, in units of the brain's normal spread of "
-    "intensity. The anomaly map has its sign, and a strength that also heeds where the network "
-    "says that something departs from health; it is coloured from the threshold upwards.",
+    "intensity. The anomaly map has its sign, and a strength in units of what health leaves at such "
+    "a place that also heeds where the network says that something departs from health; it is "
+    "coloured from the threshold upwards.",
     f"A finding is a connected place of {MIN_VOLUME_ML:g} ml or more where the anomaly map passes "
     "the threshold. Findings are places to look at, not diagnoses; edges, vessels and a wide "
     "ventricle may be flagged, and disease may be missed.",
+    "A p-value says how often the strongest finding of a healthy scan is at least as strong as "
+    "this one; it counts for all findings of a scan together, and cannot be smaller than the number of "
+    "healthy scans allows. Strength is the sum of the anomaly map over the finding. Where there is "
+    "none, the threshold comes from rendered brains or from other scans than this one's kind.",
     "Axial slices are counted from the lowest. R, A and S are millimetres towards the patient's "
     "right, front and top in the scan's own world coordinates. The pictures here are reduced to "
     "about a pixel per millimetre and compressed; the maps are in the NIfTI files.",
@@ -37,6 +42,7 @@ BASELINE_TO_READ = (
     "chosen by the scan's contrast beforehand, as what did best on other patients with known "
     "lesions where there were any."
 )
+RARE = 0.05
 PANELS = ("scan", "reconstruction", "counterpart", "residual", "anomaly", "baseline")
 _FOLDERS = re.compile(r"(?<![\w./])(?:[A-Za-z]:)?(?:[/\\][\w.+ -]*[\w.+-])+[/\\](?=[\w.+-])")
 
@@ -76,6 +82,26 @@ def in_plain_words(result: Result) -> str:
         f"{len(findings)} findings above the threshold, {total:.1f} ml in all. "
         f"The largest, {largest.volume_ml:.1f} ml {where}, is {than}."
     )
+
+
+def evidence_words(result: Result) -> str:
+    """Say in a sentence what the findings are worth beside healthy scans."""
+    evidence = result.evidence
+    if evidence.p_value is None or evidence.p_floor is None:
+        return "This contrast is not calibrated on healthy scans: the scores are not p-values."
+    known = f"{evidence.healthy_scans} healthy scans, least possible p {evidence.p_floor:.3f}"
+    if not result.findings:
+        return f"Nothing beyond what healthy brains show ({known})."
+    rare = [f for f in result.findings if f.p_value is not None and f.p_value <= RARE]
+    if not rare:
+        return f"No finding that fewer than 1 in 20 healthy brains show ({known})."
+    count = "1 finding" if len(rare) == 1 else f"{len(rare)} findings"
+    return f"{count} that fewer than 1 in 20 healthy brains show ({known})."
+
+
+def p_words(p_value: float | None) -> str:
+    """A finding's p-value in three digits, or a dash."""
+    return "–" if p_value is None else f"{p_value:.3f}"
 
 
 def about_scan(result: Result) -> str:

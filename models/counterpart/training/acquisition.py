@@ -29,7 +29,7 @@ def acquire(
 def given_mask(
     brain: torch.Tensor, tissue: torch.Tensor, slices: int, uniform: torch.Tensor
 ) -> torch.Tensor:
-    """The mask a user might bring: as it is, a voxel or two less, or without outer fluid."""
+    """The mask a user might bring: as it is, a voxel more or less, two less, or without fluid."""
     batch = brain.shape[0]
     shape = (batch, slices, *SLICE_SHAPE)
     full = (brain.reshape(shape).mean(dim=1, keepdim=True) > 0.5).float()
@@ -40,6 +40,8 @@ def given_mask(
     rim = functional.max_pool2d(outside, 9, stride=1, padding=4)
     dry = full * (1.0 - rim * (fluid > 0.6).float())
     dry = functional.max_pool2d(-functional.max_pool2d(-dry, 3, 1, 1), 3, 1, 1) * full
+    wide = functional.max_pool2d(full, 3, stride=1, padding=1)
     kind = uniform[:, 12][:, None, None, None]
-    mask = torch.where(kind < 0.35, full, torch.where(kind < 0.55, one, dry))
-    return torch.where(kind > 0.9, two, mask)
+    mask = torch.where(kind < 0.35, full, torch.where(kind < 0.5, one, dry))
+    mask = torch.where(kind > 0.82, wide, mask)
+    return torch.where(kind > 0.91, two, mask)

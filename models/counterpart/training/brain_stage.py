@@ -7,14 +7,16 @@ from typing import Any
 
 import lightning
 import torch
-from monai.losses import DiceCELoss
+from torch.nn import functional
 
 from counterpart.brain_network import BrainNetwork, BrainNetworkConfig
 from counterpart.heads import Heads
 from counterpart.training.head_examples import HeadExampleConfig, HeadExampleMaker
+from counterpart.training.ranks import mean_over_ranks, own_samples
 from counterpart.training.schedule import Schedule, optimiser_and_rate
 
 VALIDATION_SEED = 90_000_002
+_DICE_SMOOTHING = 1e-5
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,6 @@ class BrainModule(lightning.LightningModule):
         self.training_config = training
         self.examples = examples
         self.network = BrainNetwork(network)
-        self.loss = DiceCELoss(sigmoid=True, batch=True)  # so that empty heads count in Dice
         self._heads = heads
         self._makers: dict[str, HeadExampleMaker] = {}
         self._dice: dict[str, list[float]] = {}
@@ -60,12 +61,12 @@ class BrainModule(lightning.LightningModule):
 
     def training_step(self, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:
         """One step; ``batch`` holds the sample numbers, the heads are made here."""
-        samples = batch.tolist()
+        samples = own_samples(batch.tolist(), self.global_rank, self.trainer.world_size)
         with torch.autocast(self.device.type, enabled=False):  # heads in full precision
             maker = self.maker("train")
             examples = maker.make(self.training_config.seed, self.global_step, samples)
-        loss: torch.Tensor = self.loss(self.network(examples.head), examples.brain)
-        self.log("loss", loss, prog_bar=True)
+        loss = brain_loss(self.network(examples.head), examples.brain)
+        self.log("loss", loss, prog_bar=True, sync_dist=True)
         return loss
 
     def validation_step(self, batch: torch.Tensor, batch_idx: int) -> None:
@@ -86,12 +87,30 @@ class BrainModule(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the mean Dice coefficients."""
         for name, scores in self._dice.items():
-            self.log(name, sum(scores) / len(scores), prog_bar=True)
+            self.log(name, sum(scores) / len(scores), prog_bar=True, sync_dist=True)
         self._dice.clear()
 
     def configure_optimizers(self) -> Any:
         """AdamW; warm-up, constant rate, linear decay to zero."""
         return optimiser_and_rate(self.network.parameters(), self.training_config)
+
+
+def brain_loss(logits: torch.Tensor, brain: torch.Tensor) -> torch.Tensor:
+    """Soft Dice loss plus cross-entropy of the brain in a step's heads.
+
+    Dice counts the heads of all processes together, so that heads without brain count too: their
+    mean over the processes is the loss.
+
+    Args:
+        logits: (B, 1, I, J, K) of belonging to the brain.
+        brain: (B, 1, I, J, K) the brain, 0 or 1.
+    """
+    found = logits.float().sigmoid()
+    both, either = mean_over_ranks(torch.stack(((found * brain).sum(), (found + brain).sum())))
+    overlap = (2.0 * both + _DICE_SMOOTHING) / (either + _DICE_SMOOTHING)
+    entropy = functional.binary_cross_entropy_with_logits(logits.float(), brain)
+    loss: torch.Tensor = 1.0 - overlap + entropy
+    return loss
 
 
 def dice(found: torch.Tensor, truth: torch.Tensor) -> float:

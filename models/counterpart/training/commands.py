@@ -5,70 +5,165 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from rich.console import Console
 
 from counterpart.brain_network import BrainNetworkConfig
+from counterpart.bundle import DEFAULT_MODEL
+from counterpart.calibration_commands import calibrate_model
 from counterpart.cohort import read_cohort
 from counterpart.denoiser import DenoiserConfig
 from counterpart.errors import CounterpartError
 from counterpart.training.brain_stage import BrainTraining
+from counterpart.training.configurations import configuration_named
 from counterpart.training.examples import ExampleConfig
 from counterpart.training.head_examples import HeadExampleConfig
 from counterpart.training.healing import HealingConfig, HealingModule, healing_losses
+from counterpart.training.machines import ONE_DEVICE, Machines
 from counterpart.training.pattern_page import draw_page
-from counterpart.training.stages import train_brain, train_denoiser
+from counterpart.training.ranks import is_first_rank
+from counterpart.training.schedule import Schedule
+from counterpart.training.stages import train_brain, train_denoiser, train_encoder
+
+AnySchedule = TypeVar("AnySchedule", bound=Schedule)
 
 
-def train(
-    stage: str,
-    cohort: Path,
-    run: Path,
-    *,
-    channels: Sequence[int] | None,
-    steps: int | None,
-    batch_size: int | None,
-    seed: int,
-    device: str,
-    resume: bool,
-) -> int:
-    """Train a stage and say where its checkpoint lies; None means the stage's own default."""
+@dataclass(frozen=True)
+class TrainOptions:
+    """What a stage is trained with; None means the configuration's own.
+
+    Args:
+        configuration: Name of one of `configurations.CONFIGURATIONS`.
+        channels: Widths of the network.
+        steps: Optimiser steps.
+        batch_size: Samples per step.
+        seed: Of everything random.
+        encoder_run: Run of the stage ``encoder``, for the stage ``denoiser``.
+        condition: How the code enters the denoiser.
+        start_from: Bundle whose weights the denoiser begins with.
+        machines: Device, number of processes and precision.
+        resume: Go on from the run's last checkpoint.
+    """
+
+    configuration: str = "ours"
+    channels: Sequence[int] | None = None
+    steps: int | None = None
+    batch_size: int | None = None
+    seed: int = 1
+    encoder_run: Path | None = None
+    condition: str | None = None
+    start_from: str | None = None
+    machines: Machines = ONE_DEVICE
+    resume: bool = False
+
+    def schedule(self, default: AnySchedule) -> AnySchedule:
+        """A stage's schedule with what was given in place of its own."""
+        chosen: dict[str, Any] = {"seed": self.seed}
+        if self.steps is not None:
+            chosen["steps"] = self.steps
+        if self.batch_size is not None:
+            chosen["batch_size"] = self.batch_size
+        return replace(default, **chosen)
+
+
+def train(stage: str, cohort: Path, run: Path, options: TrainOptions) -> int:
+    """Train a stage and say where its checkpoint lies.
+
+    Raises:
+        CounterpartError: An option does not fit the stage.
+    """
     # Lightning announces accelerators that are not there, and products.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    given = {"steps": steps, "batch_size": batch_size}
-    chosen = {name: value for name, value in given.items() if value is not None}
-    if stage == "brain":
-        last = train_brain(
-            cohort,
-            run,
-            network=brain_network_of(channels),
-            training=BrainTraining(seed=seed, **chosen),
-            examples=HeadExampleConfig(),
-            resume=resume,
-            device=device,
-        )
-    else:
-        last = train_denoiser(
-            cohort,
-            run,
-            network=network_of(channels),
-            healing=HealingConfig(seed=seed, **chosen),
-            examples=ExampleConfig(),
-            resume=resume,
-            device=device,
-        )
-    Console().print(f"Checkpoint: {last}", soft_wrap=True, highlight=False)
+    last = _STAGES[stage](cohort, run, options)
+    if is_first_rank():
+        Console().print(f"Written: {last}", soft_wrap=True, highlight=False)
     return 0
 
 
-def network_of(channels: Sequence[int] | None) -> DenoiserConfig:
-    """A denoiser of the given widths, with attention on the lowest level."""
-    if channels is None:
-        return DenoiserConfig()
-    attention = (False,) * (len(channels) - 1) + (True,)
-    return DenoiserConfig(channels=tuple(channels), attention=attention)
+def _train_brain(cohort: Path, run: Path, options: TrainOptions) -> Path:
+    return train_brain(
+        cohort,
+        run,
+        network=brain_network_of(options.channels),
+        training=options.schedule(BrainTraining()),
+        examples=HeadExampleConfig(),
+        resume=options.resume,
+        machines=options.machines,
+    )
+
+
+def _train_encoder(cohort: Path, run: Path, options: TrainOptions) -> Path:
+    configuration = configuration_named(options.configuration)
+    network = configuration.encoder
+    if options.channels is not None:
+        network = replace(network, channels=tuple(options.channels))
+    return train_encoder(
+        cohort,
+        run,
+        network=network,
+        training=options.schedule(configuration.encoder_training),
+        examples=configuration.pairs,
+        resume=options.resume,
+        machines=options.machines,
+    )
+
+
+def _train_denoiser(cohort: Path, run: Path, options: TrainOptions) -> Path:
+    configuration = configuration_named(options.configuration)
+    return train_denoiser(
+        cohort,
+        run,
+        network=network_of(options),
+        healing=options.schedule(configuration.healing),
+        examples=configuration.examples,
+        encoder_run=options.encoder_run,
+        start_from=options.start_from,
+        configuration=options.configuration,
+        resume=options.resume,
+        machines=options.machines,
+    )
+
+
+def _calibrate(cohort: Path, run: Path, options: TrainOptions) -> Path:
+    """The stage ``calibrate``: the same as the command of this name."""
+    device = "cuda" if options.machines.on_gpu() else "cpu"
+    calibrate_model(options.start_from or DEFAULT_MODEL, cohort, run, device=device)
+    return run
+
+
+_STAGES = {
+    "brain": _train_brain,
+    "encoder": _train_encoder,
+    "denoiser": _train_denoiser,
+    "calibrate": _calibrate,
+}
+
+
+def network_of(options: TrainOptions) -> DenoiserConfig:
+    """The denoiser of the options: with a condition only where there is an encoder for it.
+
+    Raises:
+        CounterpartError: A condition is asked for, but there is no encoder.
+    """
+    network = configuration_named(options.configuration).denoiser
+    condition = options.condition or ("none" if options.encoder_run is None else network.condition)
+    if condition != "none" and options.encoder_run is None:
+        raise CounterpartError(
+            f"the condition {condition!r} needs an encoder: train one with `--stage encoder` and "
+            "give its run with --encoder."
+        )
+    encoder = None if condition == "none" else network.encoder
+    network = replace(network, condition=condition, encoder=encoder)
+    if options.channels is None:
+        return network
+    attention = network.attention
+    if len(options.channels) != len(attention):
+        attention = (False,) * (len(options.channels) - 1) + (attention[-1],)
+    return replace(network, channels=tuple(options.channels), attention=attention)
 
 
 def brain_network_of(channels: Sequence[int] | None) -> BrainNetworkConfig:
@@ -90,7 +185,9 @@ def time_training(cohort: Path, channels: Sequence[int] | None, steps: int, devi
     """Print seconds per step with and without making the examples, measured in one run."""
     place = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
     healing = HealingConfig(steps=steps)
-    module = HealingModule(network_of(channels), healing, ExampleConfig(), read_cohort(cohort))
+    module = HealingModule(
+        network_of(TrainOptions(channels=channels)), healing, ExampleConfig(), read_cohort(cohort)
+    )
     module = module.to(place)
     maker = module.maker("train")
     samples = range(healing.batch_size)
@@ -122,6 +219,48 @@ def draw_pattern_page(cohort: Path, out: Path, *, seed: int) -> int:
         raise CounterpartError(f"{out}: expected a file name that ends in .png.")
     draw_page(read_cohort(cohort), out, seed=seed)
     Console().print(f"Open {out}", soft_wrap=True, highlight=False)
+    return 0
+
+
+def draw_contrast_page(
+    cohort: Path, out: Path, *, real: Sequence[Path], subjects: int, seed: int
+) -> int:
+    """Draw the page of real and rendered contrasts, and write its figures beside it.
+
+    Args:
+        cohort: The cohort's folder; its part *validate* is rendered.
+        out: PNG file; the figures are in the file of the same name that ends in ``.csv``.
+        real: Folders with real scans.
+        subjects: How many subjects are rendered.
+        seed: Of the renderings.
+    """
+    # Reading and posing scans needs libraries that a machine for training may lack.
+    from counterpart.brain_extraction import load_brain_model
+    from counterpart.training.contrast_comparison import compare_contrasts
+    from counterpart.training.contrast_figures import distance_lines, write_table
+    from counterpart.training.contrast_heads import find_scans
+    from counterpart.training.contrast_page import draw_page as draw_contrasts
+
+    if out.suffix.lower() != ".png":
+        raise CounterpartError(f"{out}: expected a file name that ends in .png.")
+    scans = [scan for folder in real for scan in find_scans(folder)]
+    read = read_cohort(cohort)
+    console = Console()
+    with console.status("Rendering") as status:
+        comparison = compare_contrasts(
+            read,
+            scans,
+            load_brain_model() if scans else None,
+            subjects=subjects,
+            seed=seed,
+            progress=status.update,
+        )
+    draw_contrasts(comparison, out)
+    groups = comparison.groups()
+    write_table(groups, out.with_suffix(".csv"))
+    for line in distance_lines(groups):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    console.print(f"Open {out}", soft_wrap=True, highlight=False, markup=False)
     return 0
 
 

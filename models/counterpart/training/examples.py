@@ -57,6 +57,7 @@ class Examples:
         departure: Membership of the pattern, 0 to 1.
         noise: Unit variance noise for the diffusion.
         time: (B,) uniform number in [0, 1) for the noise level.
+        chance: (B,) uniform number in [0, 1) for whether the code is withheld.
     """
 
     shown: torch.Tensor
@@ -65,10 +66,11 @@ class Examples:
     departure: torch.Tensor
     noise: torch.Tensor
     time: torch.Tensor
+    chance: torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class _Draws:
+class Draws:
     """The random numbers of a batch, each row from its sample's own generator."""
 
     subject: torch.Tensor
@@ -105,8 +107,8 @@ class ExampleMaker:
 
     def make(self, seed: int, step: int, samples: Sequence[int]) -> Examples:
         """The examples of the given sample numbers of a step; the same for the same arguments."""
-        draws = _draw(seed, step, samples, self.subjects)
-        thick = _step_uniform(seed, step) < self.config.thick_share
+        draws = draw_numbers(seed, step, samples, self.subjects)
+        thick = step_uniform(seed, step) < self.config.thick_share
         contrast = _choose(draws.uniform[:, 0], self.config.contrasts)
         voxel = (draws.uniform[:, 1] * self.voxels.shape[1]).long()
         centre = canvas_world(self.voxels[draws.subject, voxel].cpu())
@@ -119,7 +121,7 @@ class ExampleMaker:
         )
         renderings = rendering.draw_renderings(draws.rendering, contrast)
         level = self._levels(draws, patterns)
-        return self._compose(
+        return self.compose(
             draws,
             patterns.to(self.device),
             renderings.to(self.device),
@@ -139,7 +141,7 @@ class ExampleMaker:
             families: Families to draw one pattern from, or None for a healthy head.
         """
         depth = CANVAS.shape[2]
-        one = _draw(seed, row, [0], self.subjects)
+        one = draw_numbers(seed, row, [0], self.subjects)
         uniform = one.uniform.clone()
         uniform[:, 6:12] = 0.5  # no jitter
         uniform[:, (9, 12)] = 0.0  # no flip, the full mask
@@ -154,7 +156,7 @@ class ExampleMaker:
         )
         generator = torch.Generator().manual_seed(derived_seed(seed, row, -3))
         grain = torch.randn((depth, 1, *SLICE_SHAPE), generator=generator)
-        draws = _Draws(
+        draws = Draws(
             subject=torch.full((depth,), row),
             uniform=uniform.expand(depth, -1),
             pattern=one.pattern.expand(depth, -1),
@@ -164,7 +166,7 @@ class ExampleMaker:
         )
         renderings = rendering.draw_renderings(draws.rendering, code.expand(depth))
         level = canvas_world(torch.arange(depth)[:, None].expand(depth, 3))[:, 2]
-        return self._compose(
+        return self.compose(
             draws,
             patterns.repeated(depth).to(self.device),
             renderings.to(self.device),
@@ -172,27 +174,35 @@ class ExampleMaker:
             False,
         )
 
-    def _levels(self, draws: _Draws, patterns: Patterns) -> torch.Tensor:
+    def _levels(self, draws: Draws, patterns: Patterns) -> torch.Tensor:
         """(B,) template z of the slice: through the pattern, or anywhere in the brain."""
         other = (draws.uniform[:, 2] * self.voxels.shape[1]).long()
         anywhere = canvas_world(self.voxels[draws.subject, other].cpu())[:, 2]
         reach = 0.8 * patterns.radius_mm * (2.0 * draws.uniform[:, 3] - 1.0)
         through = patterns.centre[:, 2] + reach
         local = patterns.present > 0
-        scattered = patterns.family == targets.FAMILIES.index("periventricular")
         central = -10.0 + 55.0 * draws.uniform[:, 3]
-        through = torch.where(scattered, central, through)
+        through = torch.where(patterns.around_ventricles(), central, through)
         level = torch.where(local, through, anywhere)
         return level.clamp(-70.0, 80.0)
 
-    def _compose(
+    def compose(
         self,
-        draws: _Draws,
+        draws: Draws,
         patterns: Patterns,
         renderings: Renderings,
         level: torch.Tensor,
         thick: bool,
     ) -> Examples:
+        """Make the examples of given draws; everything but the draws lies on the device.
+
+        Args:
+            draws: Random numbers.
+            patterns: One per sample.
+            renderings: One per sample.
+            level: (B,) template z of the slices, mm.
+            thick: Whether slices are thick.
+        """
         slices = 4 if thick else 1
         jitter, shift = pose_jitter(draws.uniform.to(self.device))
         points = slab_points(level, slices)
@@ -220,6 +230,7 @@ class ExampleMaker:
             departure=images[:, 2:3] * mask,
             noise=draws.noise.to(self.device),
             time=draws.uniform[:, 4].to(self.device),
+            chance=draws.uniform[:, 13].to(self.device),
         )
 
     def _look_up(
@@ -247,7 +258,7 @@ class ExampleMaker:
     def _statistics_points(
         self,
         subject: torch.Tensor,
-        draws: _Draws,
+        draws: Draws,
         jitter: torch.Tensor,
         shift: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -287,8 +298,11 @@ class ExampleMaker:
         return found[0], found[1].clamp(min=1e-3)
 
 
-def _draw(seed: int, step: int, samples: Sequence[int], subjects: int) -> _Draws:
-    """Random numbers of a batch; the subjects of a step are all different while they last."""
+def draw_numbers(seed: int, step: int, samples: Sequence[int], subjects: int) -> Draws:
+    """Random numbers of a batch, on the CPU.
+
+    The subjects of a step are all different while they last.
+    """
     order_generator = torch.Generator().manual_seed(derived_seed(seed, step, -1))
     order = torch.randperm(subjects, generator=order_generator)
     sizes = (_EXTRA_DRAWS, targets.DRAWS, rendering.DRAWS)
@@ -300,11 +314,12 @@ def _draw(seed: int, step: int, samples: Sequence[int], subjects: int) -> _Draws
         grains.append(torch.randn((1, *SLICE_SHAPE), generator=generator))
     uniform, pattern, rendered = torch.stack(uniforms).split(sizes, dim=1)
     subject = order[torch.tensor(list(samples)) % subjects]
-    return _Draws(subject, uniform, pattern, rendered, torch.stack(noises), torch.stack(grains))
+    return Draws(subject, uniform, pattern, rendered, torch.stack(noises), torch.stack(grains))
 
 
-def _step_uniform(seed: int, step: int) -> float:
-    return derived_seed(seed, step, -2) / 2.0**63
+def step_uniform(seed: int, step: int, number: int = -2) -> float:
+    """One of a step's own random numbers in [0, 1), the same for all its samples."""
+    return derived_seed(seed, step, number) / 2.0**63
 
 
 def _choose(uniform: torch.Tensor, shares: Sequence[float]) -> torch.Tensor:

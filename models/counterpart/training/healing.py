@@ -10,11 +10,14 @@ import torch
 from torch.nn import functional
 
 from counterpart.cohort import Cohort
-from counterpart.denoiser import Denoiser, DenoiserConfig, Prediction, add_noise, soft_limit
+from counterpart.denoiser import Denoiser, DenoiserConfig, Prediction, soft_limit
+from counterpart.diffusion_noise import noise_named
 from counterpart.errors import CohortError
+from counterpart.seeding import derived_seed
 from counterpart.targets import HELD_OUT_FAMILIES
 from counterpart.training.examples import ExampleConfig, ExampleMaker, Examples
 from counterpart.training.figures import healing_figures
+from counterpart.training.ranks import mean_over_ranks, own_samples
 from counterpart.training.schedule import Schedule, optimiser_and_rate
 
 VALIDATION_SEED = 90_000_001
@@ -31,12 +34,19 @@ class HealingConfig(Schedule):
         highest_step: Highest diffusion step trained on.
         pattern_weight: Extra weight of pattern voxels in the L1 loss.
         departure_weight: Weight of the departure channel's cross-entropy.
+        code_dropout: Share of the examples whose code is withheld, so that the denoiser can do
+            without and the code's effect can be measured.
+        encoder_learns: Whether the encoder goes on learning with the denoiser.
+        noise: Of the diffusion, one of `counterpart.diffusion_noise.NOISES`.
     """
 
     lowest_step: int = 20
     highest_step: int = 800
     pattern_weight: float = 3.0
     departure_weight: float = 1.0
+    code_dropout: float = 0.15
+    encoder_learns: bool = False
+    noise: str = "gaussian"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -45,6 +55,11 @@ class HealingConfig(Schedule):
                 "diffusion steps must satisfy 0 <= lowest < highest < 1000, got "
                 f"{self.lowest_step} and {self.highest_step}."
             )
+        if not 0.0 <= self.code_dropout <= 1.0:
+            raise CohortError(
+                f"the share of withheld codes must lie from 0 to 1, got {self.code_dropout}."
+            )
+        noise_named(self.noise)
 
 
 class HealingModule(lightning.LightningModule):
@@ -61,6 +76,8 @@ class HealingModule(lightning.LightningModule):
         self.healing = healing
         self.examples = examples
         self.denoiser = Denoiser(network).to(memory_format=torch.channels_last)
+        if network.encoder is not None:
+            self.denoiser.encoder.requires_grad_(healing.encoder_learns)
         self._cohort = cohort
         self._makers: dict[str, ExampleMaker] = {}
         self._shown: list[tuple[Examples, Prediction]] = []
@@ -78,38 +95,58 @@ class HealingModule(lightning.LightningModule):
         """One step; ``batch`` holds the sample numbers, the examples are made here."""
         with torch.autocast(self.device.type, enabled=False):  # examples in full precision
             maker = self.maker("train")
-            examples = maker.make(self.healing.seed, self.global_step, batch.tolist())
+            samples = own_samples(batch.tolist(), self.global_rank, self.trainer.world_size)
+            examples = maker.make(self.healing.seed, self.global_step, samples)
         span = self.healing.highest_step - self.healing.lowest_step
         step = self.healing.lowest_step + (span * examples.time).long()
-        prediction = self.predict(examples, step)
+        examples = self._with_noise(examples, self.global_step)
+        keep = examples.chance >= self.healing.code_dropout
+        prediction = self.predict(examples, step, keep)
         losses = healing_losses(prediction, examples, self.healing)
-        self.log_dict({"clean": losses[0], "departure": losses[1]}, prog_bar=True)
+        figures = {"clean": losses[0], "departure": losses[1]}
+        self.log_dict(figures, prog_bar=True, sync_dist=True)
         return losses[0] + self.healing.departure_weight * losses[1]
 
-    def predict(self, examples: Examples, step: torch.Tensor) -> Prediction:
-        """Show the network the noisy patterned slices."""
+    def predict(
+        self, examples: Examples, step: torch.Tensor, keep: torch.Tensor | None = None
+    ) -> Prediction:
+        """Show the network the noisy patterned slices, and the code of those that keep it."""
         shown = soft_limit(examples.shown)
-        noisy = add_noise(shown, examples.noise, step, self.denoiser.signal) * examples.brain
-        prediction: Prediction = self.denoiser(noisy, examples.brain, step)
+        noisy = self.denoiser.noised(shown, examples.noise, step) * examples.brain
+        code = self.denoiser.codes(shown)
+        if code is not None and keep is not None:
+            code = code * keep[:, None]
+        prediction: Prediction = self.denoiser(noisy, examples.brain, step, code)
         return prediction
+
+    def _with_noise(self, examples: Examples, number: int) -> Examples:
+        """The examples with the configured noise; what is not Gaussian is one field for all."""
+        if self.healing.noise == "gaussian":
+            return examples
+        generator = torch.Generator().manual_seed(derived_seed(self.healing.seed, number, -7))
+        height, width = examples.noise.shape[-2:]
+        field = noise_named(self.healing.noise)((height, width), generator)
+        return replace(examples, noise=field.to(self.device).expand_as(examples.noise))
 
     def validation_step(self, batch: torch.Tensor, batch_idx: int) -> None:
         """Examples of held-out subjects and families, always the same ones."""
         samples = range(self.healing.batch_size)
         with torch.autocast(self.device.type, enabled=False):
             examples = self.maker("validate").make(VALIDATION_SEED, batch_idx, samples)
+        examples = self._with_noise(examples, -1 - batch_idx)
         step = torch.full((self.healing.batch_size,), VALIDATION_STEP, device=self.device)
         self._shown.append((examples, self.predict(examples, step)))
 
     def on_validation_epoch_end(self) -> None:
         """Log the figures over all validation examples together."""
         if self._shown:
-            self.log_dict(healing_figures(self._shown), prog_bar=True)
+            self.log_dict(healing_figures(self._shown), prog_bar=True, sync_dist=True)
         self._shown.clear()
 
     def configure_optimizers(self) -> Any:
         """AdamW; warm-up, constant rate, linear decay to zero."""
-        return optimiser_and_rate(self.denoiser.parameters(), self.healing)
+        learning = (part for part in self.denoiser.parameters() if part.requires_grad)
+        return optimiser_and_rate(learning, self.healing)
 
 
 def healing_losses(
@@ -117,9 +154,10 @@ def healing_losses(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """L1 of the clean slice and cross-entropy of the departure, means over the brain.
 
+    The brain is that of all processes: the mean over them of what each answers is the loss.
     The L1 weighs pattern voxels by ``1 + pattern_weight * membership``.
     """
-    area = examples.brain.sum().clamp(min=1.0)
+    area = mean_over_ranks(examples.brain.sum()).clamp(min=1.0)
     weight = examples.brain * (1.0 + healing.pattern_weight * examples.departure)
     target = soft_limit(examples.clean)
     clean = (weight * (prediction.clean - target).abs()).sum() / area

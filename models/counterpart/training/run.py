@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import EMAWeightAveraging, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, Dataset
 
-from counterpart.errors import CohortError
+from counterpart.errors import CohortError, CounterpartError
+from counterpart.training.last_checkpoint import LastCheckpoint, WholeCheckpoints, write_whole
+from counterpart.training.machines import Machines, require_all_processes
 from counterpart.training.schedule import Schedule
 
 logger = logging.getLogger(__name__)
@@ -65,7 +70,7 @@ def fit_stage(
     validation_batches: int,
     make_module: Callable[[], lightning.LightningModule],
     *,
-    device: str,
+    machines: Machines,
 ) -> Path:
     """Fit a module and keep its checkpoints; a run that has some goes on from the last.
 
@@ -75,23 +80,24 @@ def fit_stage(
         schedule: Steps, rates, seed.
         validation_batches: Batches of each validation.
         make_module: Makes the module; its weights are drawn from the schedule's seed.
-        device: ``auto``, ``cpu`` or ``gpu``.
+        machines: Device, number of processes and precision.
 
     Returns:
         The last checkpoint.
 
     Raises:
         CohortError: The run began with another cohort or network.
+        CounterpartError: There are no such devices, or not as many processes.
     """
     last = run / "checkpoints" / "last.ckpt"
     resume = last.exists()
-    run.mkdir(parents=True, exist_ok=True)
     _check_resume(run, settings)
-    (run / "settings.json").write_text(json.dumps(settings, indent=1) + "\n")
+    trainer = _trainer(run, schedule, machines, checkpoint_step(last) if resume else 0)
+    if trainer.is_global_zero:
+        _write_settings(run, settings, machines, trainer.world_size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(schedule.seed)  # the initial weights; all else has its own generators
         module = make_module()
-    trainer = _trainer(run, schedule, device, checkpoint_step(last) if resume else 0)
     trainer.fit(
         module,
         _loader(schedule.steps, schedule.batch_size),
@@ -99,7 +105,6 @@ def fit_stage(
         ckpt_path=str(last) if resume else None,
         weights_only=False if resume else None,
     )
-    trainer.save_checkpoint(last)
     return last
 
 
@@ -138,34 +143,56 @@ def checkpoint_step(checkpoint: Path) -> int:
     return int(torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"])
 
 
-def _trainer(run: Path, schedule: Schedule, device: str, start: int) -> lightning.Trainer:
-    checkpoints = ModelCheckpoint(
-        dirpath=run / "checkpoints",
-        filename="step-{step}",
-        auto_insert_metric_name=False,
-        every_n_train_steps=schedule.checkpoint_every,
-        save_last=True,
-        save_top_k=1,
-    )
-    return lightning.Trainer(
-        max_steps=schedule.steps,
-        accelerator=device,
-        devices=1,
-        precision="bf16-mixed",
-        gradient_clip_val=1.0,
-        logger=CSVLogger(run, name="figures", version=f"from-step-{start}"),
-        callbacks=[
-            EMAWeightAveraging(decay=schedule.ema_decay),
-            checkpoints,
-            RichProgressBar(),
-        ],
-        val_check_interval=schedule.validate_every,
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        log_every_n_steps=min(25, schedule.steps),
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
+def _write_settings(
+    run: Path, settings: dict[str, Any], machines: Machines, processes: int
+) -> None:
+    used = asdict(machines) | {"precision": machines.chosen_precision(), "processes": processes}
+    content = json.dumps(settings | {"machines": used}, indent=1) + "\n"
+    write_whole(run / "settings.json", lambda file: file.write(content.encode()))
+
+
+def _trainer(run: Path, schedule: Schedule, machines: Machines, start: int) -> lightning.Trainer:
+    # SLURM's requeueing is left to SLURM: what is resumed is the run's last checkpoint alone.
+    slurm = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
+    try:
+        trainer = lightning.Trainer(
+            max_steps=schedule.steps,
+            gradient_clip_val=1.0,
+            logger=CSVLogger(
+                run,
+                name="figures",
+                version=_figures_of(run, start),
+                flush_logs_every_n_steps=1,
+            ),
+            callbacks=[
+                EMAWeightAveraging(decay=schedule.ema_decay),
+                LastCheckpoint(run / "checkpoints" / "last.ckpt", schedule.checkpoint_every),
+                RichProgressBar(),
+            ],
+            plugins=[WholeCheckpoints(), *slurm],
+            default_root_dir=run,
+            val_check_interval=schedule.validate_every,
+            check_val_every_n_epoch=None,
+            num_sanity_val_steps=0,
+            log_every_n_steps=min(25, schedule.steps),
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            **machines.trainer_options(),
+        )
+    except (MisconfigurationException, ValueError) as error:
+        raise CounterpartError(f"cannot train with {machines}: {error}") from error
+    require_all_processes(trainer.world_size)
+    return trainer
+
+
+def _figures_of(run: Path, start: int) -> str:
+    """A name for the figures from a step on that no earlier start from that step has."""
+    name = f"from-step-{start}"
+    again = 2
+    while (run / "figures" / name).exists():
+        name = f"from-step-{start}-again-{again}"
+        again += 1
+    return name
 
 
 def _loader(steps: int, batch_size: int) -> SampleLoader:

@@ -22,6 +22,7 @@ class Schedule:
         weight_decay: Of AdamW.
         warmup_steps: Linear warm-up.
         decay_share: Share of the steps, at the end, over which the rate falls to zero.
+        second_moment: Decay of AdamW's mean of squared gradients.
         ema_decay: Of the exponential moving average of the weights.
         validate_every: Steps between validations.
         checkpoint_every: Steps between checkpoints.
@@ -34,6 +35,7 @@ class Schedule:
     weight_decay: float = 0.01
     warmup_steps: int = 200
     decay_share: float = 0.25
+    second_moment: float = 0.99
     ema_decay: float = 0.998
     validate_every: int = 1000
     checkpoint_every: int = 250
@@ -62,7 +64,7 @@ def optimiser_and_rate(
         parameters,
         lr=schedule.learning_rate,
         weight_decay=schedule.weight_decay,
-        betas=(0.9, 0.99),
+        betas=(0.9, schedule.second_moment),
     )
     rate = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: learning_rate_factor(step, schedule)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from counterpart.brain_network import BrainNetworkConfig
 from counterpart.cohort import read_cohort
 from counterpart.denoiser import DenoiserConfig
+from counterpart.encoder import EncoderConfig
 from counterpart.heads import read_heads
 from counterpart.training.brain_stage import BrainModule, BrainTraining
+from counterpart.training.encoder_stage import (
+    VALIDATION_PAIR_BATCHES,
+    EncoderModule,
+    EncoderTraining,
+)
 from counterpart.training.examples import ExampleConfig
 from counterpart.training.head_examples import HeadExampleConfig
 from counterpart.training.healing import VALIDATION_BATCHES, HealingConfig, HealingModule
+from counterpart.training.machines import ONE_DEVICE, Machines
 from counterpart.training.run import fit_stage, refuse_old_run
+from counterpart.training.warm_start import begin_with, encoder_of_run, model_weights
 
 
 def train_denoiser(
@@ -23,43 +31,56 @@ def train_denoiser(
     network: DenoiserConfig,
     healing: HealingConfig,
     examples: ExampleConfig,
+    encoder_run: Path | None = None,
+    start_from: str | None = None,
+    configuration: str = "ours",
     resume: bool = False,
-    device: str = "auto",
+    machines: Machines = ONE_DEVICE,
 ) -> Path:
     """Train a denoiser and keep its checkpoints.
 
     Args:
         cohort_folder: From ``counterpart prepare``.
         run: Folder for checkpoints, figures and the settings.
-        network: Size of the denoiser.
+        network: Size of the denoiser; if it has a condition, its encoder is that of the run.
         healing: Steps, rates, loss.
         examples: What the examples are made of.
+        encoder_run: Run of the stage ``encoder``, whose encoder the condition comes from.
+        start_from: Name or folder of a bundle whose weights to begin with.
+        configuration: Name of the configuration, for the export to follow.
         resume: Go on from the run's last checkpoint, if there is one.
-        device: ``auto``, ``cpu`` or ``gpu``.
+        machines: Device, number of processes and precision.
 
     Returns:
         The last checkpoint.
 
     Raises:
         CohortError: The cohort cannot be used, or the run exists and ``resume`` is not given.
+        ModelError: What to start from cannot be read or does not fit.
     """
     refuse_old_run(run, resume)
     cohort = read_cohort(cohort_folder)
+    starts = () if start_from is None else (model_weights(start_from),)
+    if encoder_run is not None:
+        config, encoder = encoder_of_run(encoder_run)
+        network = replace(network, encoder=config)
+        starts = (*starts, encoder)
     settings = {
         "stage": "denoiser",
+        "configuration": configuration,
         "cohort": cohort.content_hash,
         "network": network.to_json(),
         "healing": asdict(healing),
         "examples": asdict(examples),
+        "start": {name: fact for start in starts for name, fact in start.facts.items()},
     }
-    return fit_stage(
-        run,
-        settings,
-        healing,
-        VALIDATION_BATCHES,
-        lambda: HealingModule(network, healing, examples, cohort),
-        device=device,
-    )
+
+    def module() -> HealingModule:
+        made = HealingModule(network, healing, examples, cohort)
+        begin_with(made.denoiser, starts)
+        return made
+
+    return fit_stage(run, settings, healing, VALIDATION_BATCHES, module, machines=machines)
 
 
 def train_brain(
@@ -70,7 +91,7 @@ def train_brain(
     training: BrainTraining,
     examples: HeadExampleConfig,
     resume: bool = False,
-    device: str = "auto",
+    machines: Machines = ONE_DEVICE,
 ) -> Path:
     """Train a brain network on a cohort's whole heads and keep its checkpoints.
 
@@ -81,7 +102,7 @@ def train_brain(
         training: Steps and rates.
         examples: What the examples are made of.
         resume: Go on from the run's last checkpoint, if there is one.
-        device: ``auto``, ``cpu`` or ``gpu``.
+        machines: Device, number of processes and precision.
 
     Returns:
         The last checkpoint.
@@ -106,5 +127,51 @@ def train_brain(
         training,
         max(1, held_out // training.batch_size),
         lambda: BrainModule(network, training, examples, heads),
-        device=device,
+        machines=machines,
+    )
+
+
+def train_encoder(
+    cohort_folder: Path,
+    run: Path,
+    *,
+    network: EncoderConfig,
+    training: EncoderTraining,
+    examples: ExampleConfig,
+    resume: bool = False,
+    machines: Machines = ONE_DEVICE,
+) -> Path:
+    """Train an encoder by contrast and keep its checkpoints.
+
+    Args:
+        cohort_folder: From ``counterpart prepare``.
+        run: Folder for checkpoints, figures and the settings.
+        network: Size of the encoder.
+        training: Steps, rates, loss.
+        examples: What the pairs are made of.
+        resume: Go on from the run's last checkpoint, if there is one.
+        machines: Device, number of processes and precision.
+
+    Returns:
+        The last checkpoint.
+
+    Raises:
+        CohortError: The cohort cannot be used, or the run exists and ``resume`` is not given.
+    """
+    refuse_old_run(run, resume)
+    cohort = read_cohort(cohort_folder)
+    settings = {
+        "stage": "encoder",
+        "cohort": cohort.content_hash,
+        "network": network.to_json(),
+        "training": asdict(training),
+        "examples": asdict(examples),
+    }
+    return fit_stage(
+        run,
+        settings,
+        training,
+        VALIDATION_PAIR_BATCHES,
+        lambda: EncoderModule(network, training, examples, cohort),
+        machines=machines,
     )

@@ -13,6 +13,7 @@ from counterpart.errors import CohortError
 from counterpart.heads import HeadEntry, Heads, PreparedHead, write_heads
 from counterpart.training.brain_stage import BrainModule, BrainTraining, dice
 from counterpart.training.head_examples import HeadExampleConfig, HeadExampleMaker
+from counterpart.training.machines import Machines
 from counterpart.training.run import checkpoint_step, load_averaged_weights
 from counterpart.training.stages import train_brain
 
@@ -21,8 +22,6 @@ TRAINING = BrainTraining(
     steps=3, batch_size=1, warmup_steps=1, validate_every=2, checkpoint_every=1, ema_decay=0.5
 )
 LAST = Path("checkpoints") / "last.ckpt"
-# Lightning warns of what resuming is for.
-RESUMES = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 
 
 def train(folder: Path, run: Path, *, resume: bool = False) -> Path:
@@ -33,7 +32,7 @@ def train(folder: Path, run: Path, *, resume: bool = False) -> Path:
         training=TRAINING,
         examples=HeadExampleConfig(),
         resume=resume,
-        device="cpu",
+        machines=Machines(device="cpu"),
     )
 
 
@@ -134,7 +133,6 @@ def test_averaged_weights_load_into_a_network(a_run: Path) -> None:
 
 
 @pytest.mark.slow
-@RESUMES
 def test_a_killed_run_ends_like_one_that_was_left_alone(
     a_run: Path, a_folder_with_heads: Path, tmp_path: Path
 ) -> None:

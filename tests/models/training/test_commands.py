@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from counterpart.training.commands import network_of, time_training, train
+from counterpart.training.machines import Machines
 
 
 def test_lowest_level_alone_has_attention() -> None:
@@ -38,7 +39,7 @@ def test_train_leaves_a_checkpoint_and_names_it(
         steps=2,
         batch_size=2,
         seed=1,
-        device="cpu",
+        machines=Machines(device="cpu"),
         resume=False,
     )
     assert status == 0

@@ -1,0 +1,68 @@
+"""What the tests of the registry share: small real bundles that differ as a test needs it."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from counterpart.bundle import ModelSettings, released_weights, write_bundle
+from counterpart.bundle_metadata import bundle_metadata, image_format
+from counterpart.calibration import SIMULATION, Calibration
+from counterpart.denoiser import Denoiser, DenoiserConfig
+from counterpart.reconstruction import ReconstructionConfig
+from counterpart.residual import AnomalyConfig
+
+TINY = DenoiserConfig(
+    channels=(8, 16), attention=(False, True), residual_blocks=1, head_channels=8, norm_groups=8
+)
+BundleOf = Callable[..., Path]
+
+
+@pytest.fixture
+def bundle_of(tmp_path: Path) -> BundleOf:
+    """Writes the bundle ``tiny`` of a version.
+
+    Its network answers what it is shown, plus ``off`` everywhere in the brain. Its calibrations
+    are bound to its weights, or to others.
+    """
+
+    def write(
+        version: str,
+        *,
+        off: float = 0.0,
+        level: int = 0,
+        anomaly: AnomalyConfig | None = None,
+        contrasts: tuple[str, ...] = ("T1",),
+        bound_to: str | None = None,
+    ) -> Path:
+        folder = tmp_path / "made" / version / "tiny"
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(0)
+            weights = Denoiser(TINY).state_dict()
+        weights["net.out.2.conv.bias"][:4] = off
+        settings = ModelSettings(
+            TINY,
+            ReconstructionConfig((level,), (1.0,), (1.0,)),
+            anomaly or AnomalyConfig(3, 0.0, 1.0),
+        )
+        digest = bound_to or hashlib.sha256(released_weights(weights)).hexdigest()
+        calibrations = [
+            Calibration(name, "nobody", SIMULATION, 2, digest, 0.5, "made up") for name in contrasts
+        ]
+        image = image_format(("slice, spreads",), (80, 96), (-8, 8))
+        metadata = bundle_metadata(version, "Test", "A test.", image=image, answer=image)
+        card = f"# Tiny {version}\n"
+        write_bundle(folder, weights, settings, metadata, card, calibrations=calibrations)
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def a_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A registry that does not exist yet and that all commands use."""
+    folder = tmp_path / "registry"
+    monkeypatch.setenv("COUNTERPART_MODELS", str(folder))
+    return folder
