@@ -14,7 +14,7 @@ from counterpart.template import CANVAS
 
 ROOT = Path(__file__).resolve().parents[1]
 TISSUE_T1 = (-2.2, -0.5, 1.0, 0.2)
-PARTS = ("train", "train", "train", "validate", "validate", "calibrate")
+PARTS = (*("train",) * 3, *("validate",) * 2, *("calibrate",) * 3)
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +42,7 @@ def the_real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def a_cohort_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A prepared cohort of six synthetic heads: three train, two validate, one calibrates."""
+    """A prepared cohort of eight synthetic heads: three train, two validate, three calibrate."""
     folder = tmp_path_factory.mktemp("cohort")
     prepared = (_prepared_subject(number, part) for number, part in enumerate(PARTS))
     write_cohort(folder, prepared, {"source": "synthetic"})

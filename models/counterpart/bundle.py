@@ -227,8 +227,8 @@ def read_calibrations(folder: Path) -> tuple[Calibration, ...]:
     """
     path = folder / CALIBRATIONS
     values = read_json(path).get("calibrations")
-    if not isinstance(values, list):
-        raise ModelError(f"{path}: the key 'calibrations' is missing.")
+    if not isinstance(values, list) or not all(isinstance(one, dict) for one in values):
+        raise ModelError(f"{path}: the key 'calibrations' is missing or no list of objects.")
     try:
         arrays = load_arrays(folder / CALIBRATION_ARRAYS)
     except (OSError, SafetensorError) as error:

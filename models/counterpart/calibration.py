@@ -175,10 +175,10 @@ class Calibration:
             known["n_scale"] = int(values["n_scale"])
             if values["domain"] is not None:
                 known["domain"] = DomainRange.from_json(values["domain"])
+            if values["scale"] is not None:
+                known["scale"] = ResidualScale.from_arrays(arrays, values["scale"])
         except (TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"calibration: a value has the wrong kind ({error}).") from error
-        if values["scale"] is not None:
-            known["scale"] = ResidualScale.from_arrays(arrays, values["scale"])
         found = cls(**known)
         if found.n != values["n"]:
             raise ModelError(

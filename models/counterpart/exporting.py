@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,13 @@ from counterpart.calibrating import calibrate
 from counterpart.cohort import Cohort, read_cohort, source_of
 from counterpart.denoiser import Denoiser, DenoiserConfig, parameter_count
 from counterpart.errors import ModelError
-from counterpart.model_card import CardFacts, model_card
+from counterpart.model_card import CardFacts, Chosen, model_card
 from counterpart.reconstruction import best_precision
 from counterpart.regions import ATLAS_FILE, read_atlas
-from counterpart.selection import choose_settings, compare_samplers, held_out
+from counterpart.selection import choose_settings, compare_passes, compare_samplers, held_out
 from counterpart.targets import HELD_OUT_FAMILIES
-from counterpart.training.condition_effect import condition_effects
-from counterpart.training.configurations import configuration_named
+from counterpart.training.condition_effect import ConditionEffect, condition_effects
+from counterpart.training.configurations import Configuration, configuration_named
 from counterpart.training.examples import ExampleConfig
 from counterpart.training.run import checkpoint_step, load_averaged_weights
 from counterpart.training.slabs import SLICE_SHAPE
@@ -61,59 +63,88 @@ def export_run(
         raise ModelError(f"{run}: was trained on another cohort than {cohort_folder}.")
     atlas = cohort_folder / ATLAS_FILE
     regions = read_atlas(atlas) if atlas.exists() else None
-    network = DenoiserConfig.from_json(settings["network"])
     checkpoint = run / "checkpoints" / "last.ckpt"
     weights = load_averaged_weights(checkpoint)
-    denoiser = Denoiser(network)
+    denoiser = Denoiser(DenoiserConfig.from_json(settings["network"]))
     # What is chosen is chosen for the weights that are released: rounded to float16.
     denoiser.load_state_dict({key: value.half().float() for key, value in weights.items()})
     denoiser.eval().to(memory_format=torch.channels_last)
-    precision = best_precision(denoiser.signal.device)
     fixed = configuration_named(str(settings.get("configuration", "ours")))
     with console.status("Choosing settings on held-out subjects") as status:
-        groups = held_out(cohort, selection_subjects, device=torch.device("cpu"))
-        config, anomaly, table = choose_settings(denoiser, groups, progress=status.update)
-        config, anomaly = fixed.reconstruction or config, fixed.anomaly or anomaly
-        patterned = [head for group in groups for head in group.patterned]
-        table += compare_samplers(denoiser, patterned, config, progress=status.update)
-        effects = []
-        if denoiser.config.encoder is not None:
-            effects = condition_effects(
-                denoiser, _effect_maker(cohort), precision=precision, progress=status.update
-            )
-        calibrations, figures = calibrate(
+        chosen = _choose(
             denoiser,
             cohort,
-            config,
-            anomaly,
+            fixed,
             hashlib.sha256(released_weights(weights)).hexdigest(),
+            subjects=(selection_subjects, threshold_subjects),
             population=data or source_of(cohort_folder),
-            simulated_subjects=threshold_subjects,
             progress=status.update,
         )
-    chosen = ModelSettings(network, config, anomaly)
-    step = checkpoint_step(checkpoint)
-    batch = int(settings["healing"]["batch_size"])
     facts = CardFacts(
         name=out.name,
         parameters=parameter_count(denoiser),
-        training=f"{step} steps of {batch} slices. {note}".strip(),
+        training=_training_words(checkpoint, settings, note),
         data=data or f"Healthy cohort '{source_of(cohort_folder)}'.",
         regions=regions is not None,
         deviations=fixed.deviations,
     )
-    card = model_card(facts, chosen, table, cohort, calibrations, figures, effects)
     write_bundle(
         out,
         weights,
-        chosen,
-        _metadata(version, network),
-        card,
-        calibrations=calibrations,
+        chosen.settings,
+        _metadata(version, denoiser.config),
+        model_card(facts, chosen, cohort),
+        calibrations=chosen.calibrations,
         regions=regions,
     )
     console.print(f"Bundle: {out}", soft_wrap=True, highlight=False)
     return 0
+
+
+def _choose(
+    denoiser: Denoiser,
+    cohort: Cohort,
+    fixed: Configuration,
+    weights_sha256: str,
+    *,
+    subjects: tuple[int, int],
+    population: str,
+    progress: Callable[[str], None],
+) -> Chosen:
+    groups = held_out(cohort, subjects[0], device=torch.device("cpu"))
+    config, anomaly, table = choose_settings(denoiser, groups, progress=progress)
+    config, anomaly = fixed.reconstruction or config, fixed.anomaly or anomaly
+    patterned = [head for group in groups for head in group.patterned]
+    table += compare_samplers(denoiser, patterned, config, progress=progress)
+    effects: list[ConditionEffect] = []
+    if denoiser.config.encoder is not None:
+        precision = best_precision(denoiser.signal.device)
+        effects = condition_effects(
+            denoiser, _effect_maker(cohort), precision=precision, progress=progress
+        )
+    calibrations, figures = calibrate(
+        denoiser,
+        cohort,
+        config,
+        anomaly,
+        weights_sha256,
+        population=population,
+        simulated_subjects=subjects[1],
+        progress=progress,
+    )
+    progress("second pass over flagged slices")
+    passes = compare_passes(denoiser, groups, config, anomaly, calibrations)
+    if fixed.reconstruction is None:
+        config = replace(config, second_pass=passes[1].error < passes[0].error)
+    settings = ModelSettings(denoiser.config, config, anomaly)
+    return Chosen(settings, [*table, *passes], calibrations, figures, effects)
+
+
+def _training_words(checkpoint: Path, settings: dict[str, Any], note: str) -> str:
+    batch = int(settings["healing"]["batch_size"])
+    start = settings.get("start", {}).get("start_sha256")
+    begun = f", begun with the weights {start[:12]}" if start else ""
+    return f"{checkpoint_step(checkpoint)} steps of {batch} slices{begun}. {note}".strip()
 
 
 def _effect_maker(cohort: Cohort) -> ViewMaker:

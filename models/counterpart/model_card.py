@@ -20,7 +20,7 @@ REGIONS_SENTENCE = (
 )
 _ROWS = 4
 CALIBRATION_HEADING = "## Healthy thresholds"
-_KINDS = ("levels of r", "levels of d", "powers", "sampler")
+_KINDS = ("levels of r", "levels of d", "powers", "sampler", "passes")
 
 
 @dataclass(frozen=True)
@@ -44,31 +44,39 @@ class CardFacts:
     deviations: tuple[str, ...] = ()
 
 
-def model_card(
-    facts: CardFacts,
-    settings: ModelSettings,
-    table: list[Choice],
-    cohort: Cohort,
-    calibrations: Sequence[Calibration] = (),
-    figures: Sequence[CalibrationFigures] = (),
-    effects: Sequence[ConditionEffect] = (),
-) -> str:
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """What was chosen and measured on held-out subjects.
+
+    Args:
+        settings: Of the model.
+        table: How levels and powers were chosen.
+        calibrations: Of the model.
+        figures: How the calibrations fare.
+        effects: Of the condition; none without one.
+    """
+
+    settings: ModelSettings
+    table: list[Choice]
+    calibrations: list[Calibration]
+    figures: list[CalibrationFigures]
+    effects: list[ConditionEffect]
+
+
+def model_card(facts: CardFacts, chosen: Chosen, cohort: Cohort) -> str:
     """The card as Markdown.
 
     Args:
         facts: What the settings do not know.
-        settings: Of the model.
-        table: How the settings were chosen.
+        chosen: What was chosen and measured on held-out subjects.
         cohort: Trained on.
-        calibrations: Of the model.
-        figures: How they fare.
-        effects: Of the condition.
     """
+    settings = chosen.settings
     count = {part: sum(s.part == part for s in cohort.subjects) for part in PARTS}
     widths = "–".join(str(width) for width in settings.network.channels)
     levels = settings.reconstruction
     powers = settings.anomaly
-    rows = [row for kind in _KINDS for row in _best_rows(table, kind)]
+    rows = [row for kind in _KINDS for row in _best_rows(chosen.table, kind)]
     regions = f" {REGIONS_SENTENCE}" if facts.regions else ""
     lines = [
         f"# {facts.name}: a diffusion denoiser that repaints brain MR slices as healthy",
@@ -93,8 +101,10 @@ def model_card(
         f"|r|^{powers.residual_power:g} · d^{powers.departure_power:g} after a median of "
         f"{powers.median_voxels} voxels.",
         "",
-        "The best of each kind, on simulated patterns of 2 ml or more (error in spreads, within "
-        "the pattern plus without; AP is voxel average precision):",
+        "The best of each kind, on simulated patterns of 2 ml or more. Error in spreads, within "
+        "the pattern plus without, of the passes within the flagged pattern alone; AP is voxel "
+        "average precision. "
+        f"{'A second pass is made.' if levels.second_pass else 'No second pass is made.'}",
         "",
         "| what was varied | levels | powers of r, d | error | AP |",
         "|---|---|---|---|---|",
@@ -105,8 +115,8 @@ def model_card(
         ),
         "",
     ]
-    lines += calibration_section(calibrations, figures)
-    lines += _condition_section(settings, effects)
+    lines += calibration_section(chosen.calibrations, chosen.figures)
+    lines += _condition_section(settings, chosen.effects)
     if facts.deviations:
         lines += ["## Deviations", "", *(f"- {sentence}" for sentence in facts.deviations), ""]
     return "\n".join(lines)

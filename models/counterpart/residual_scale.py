@@ -39,7 +39,7 @@ INTENSITY_SHARES = (0.005, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95
 EDGE_SHARES = (0.1, 0.3, 0.5, 0.7, 0.85, 0.95, 0.98, 0.995)
 _FULL_SAY_ML = 0.8
 _FULL_SAY_PLACE_ML = 0.25
-_FAR_SCALES = 3.0
+_FAR_SCALES = 4.0
 _GAUSSIAN_MAD = math.sqrt(2.0 / math.pi)
 _ARRAYS = ("intensity", "edge", "location", "scale", "place_location", "place_scale")
 
@@ -336,7 +336,8 @@ def _fit_place(
     wide = []
     for one, (score, scale) in zip(subjects, rest, strict=True):
         away = np.abs(score - place_location.ravel()[one.cell] / scale)
-        wide.append(smooth_means(away, one.cell) / _GAUSSIAN_MAD)
+        near = np.minimum(away, np.float32(_FAR_SCALES))  # no one scan's event makes a place blind
+        wide.append(smooth_means(near, one.cell) / _GAUSSIAN_MAD)
     return place_location, _shrunk(weight, wide, 1.0)
 
 

@@ -17,9 +17,10 @@ import torch
 from numpy.typing import NDArray
 
 from counterpart.average_precision import average_precision
+from counterpart.calibration import SIMULATION, Calibration
 from counterpart.cohort import Cohort
 from counterpart.denoiser import Denoiser
-from counterpart.generate import from_slices
+from counterpart.generate import as_slices, from_slices
 from counterpart.head_answers import HeadAnswer, compared, fitted_scale, head_answer, head_map
 from counterpart.held_out_heads import validation_heads
 from counterpart.reconstruction import (
@@ -27,8 +28,9 @@ from counterpart.reconstruction import (
     ReconstructionConfig,
     best_precision,
     reconstruct,
+    second_pass,
 )
-from counterpart.residual import AnomalyConfig
+from counterpart.residual import AnomalyConfig, healing_gate
 from counterpart.residual_scale import ResidualScale
 from counterpart.training.examples import Examples
 
@@ -142,6 +144,61 @@ def choose_settings(
     best = max(mixing, key=lambda row: row.ap).powers
     anomaly = AnomalyConfig(residual_power=best[0], departure_power=best[1])
     return config, anomaly, [*table, *mixing]
+
+
+def compare_passes(
+    denoiser: Denoiser,
+    groups: Sequence[HeldOut],
+    config: ReconstructionConfig,
+    anomaly: AnomalyConfig,
+    calibrations: Sequence[Calibration],
+) -> list[Choice]:
+    """What a second pass over flagged slices brings where the counterpart is repainted.
+
+    Args:
+        denoiser: The network.
+        groups: Held-out heads, in the order of `SELECTION_CONTRASTS`.
+        config: The chosen levels.
+        anomaly: The chosen map.
+        calibrations: From simulation, one for each of the contrasts.
+
+    Returns:
+        Two rows of the kind ``passes``; the error is that of the painted answer within patterns
+        where the gate is open, spreads. NaN where no pattern is flagged.
+    """
+    simulated = {one.contrast: one for one in calibrations if one.kind == SIMULATION}
+    errors: list[tuple[float, float]] = []
+    for contrast, group in zip(SELECTION_CONTRASTS, groups, strict=True):
+        for head in group.patterned:
+            found = _pass_errors(denoiser, head, config, anomaly, simulated[contrast])
+            errors += [found] if found else []
+    means = np.mean(errors, axis=0) if errors else (math.nan, math.nan)
+    return [
+        Choice(f"passes: {words}", config.levels, (1.0, 0.0), float(mean), math.nan)
+        for words, mean in zip(("one", "two"), means, strict=True)
+    ]
+
+
+def _pass_errors(
+    denoiser: Denoiser,
+    head: Examples,
+    config: ReconstructionConfig,
+    anomaly: AnomalyConfig,
+    calibration: Calibration,
+) -> tuple[float, float] | None:
+    """Error of the first and of the second pass in the flagged pattern; None if none is flagged."""
+    precision = best_precision(denoiser.signal.device)
+    shown, brain = head.shown.cpu(), head.brain.cpu()
+    first = reconstruct(denoiser, shown, brain, config, seed=1, precision=precision)
+    values = head_map(compared(head, first), anomaly, calibration.scale)
+    gate = as_slices(healing_gate(values, calibration.threshold, thick=False))
+    flagged = (gate >= 0.5) & (head.departure.cpu() > 0.5)
+    if not flagged.any():
+        return None
+    again = second_pass(denoiser, shown, brain, first, gate, config, seed=1, precision=precision)
+    clean = head.clean.cpu()
+    one, two = (float((a.clean - clean).abs()[flagged].mean()) for a in (first, again))
+    return one, two
 
 
 def _scales(

@@ -1,5 +1,6 @@
 """Bundles: what is written is read back, and whatever was tampered with is refused by name."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -13,6 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from counterpart.bundle import (
+    CALIBRATION_ARRAYS,
+    CALIBRATIONS,
     CARD,
     MANIFEST,
     METADATA,
@@ -20,12 +23,13 @@ from counterpart.bundle import (
     SETTINGS,
     WEIGHTS,
     ModelSettings,
-    Threshold,
     load_model,
     read_json,
+    released_weights,
     write_bundle,
     write_manifest,
 )
+from counterpart.calibration import SIMULATION, Calibration
 from counterpart.denoiser import Denoiser, DenoiserConfig
 from counterpart.errors import ModelError
 from counterpart.hashing import file_sha256
@@ -37,15 +41,11 @@ from counterpart.template import CANVAS
 NETWORK = DenoiserConfig(
     channels=(8, 16), attention=(False, True), residual_blocks=1, head_channels=8, norm_groups=8
 )
-THRESHOLDS = {
-    "T1": Threshold(0.4, "20 real held-out healthy scans"),
-    "T2": Threshold(0.9, "12 rendered"),
-}
+FILES = [WEIGHTS, METADATA, SETTINGS, CARD, CALIBRATIONS, CALIBRATION_ARRAYS]
 CHOSEN = ModelSettings(
     NETWORK,
     ReconstructionConfig((120, 400), (1.0, 0.0), (0.5, 1.0), draws=2),
     AnomalyConfig(3, 0.5, 1.0),
-    THRESHOLDS,
 )
 
 
@@ -55,10 +55,23 @@ def random_weights() -> dict[str, torch.Tensor]:
     return {key: torch.randn(value.shape, generator=generator) for key, value in empty.items()}
 
 
+def calibrated(contrast: str, threshold: float) -> Calibration:
+    """A calibration that is bound to the random weights."""
+    digest = hashlib.sha256(released_weights(random_weights())).hexdigest()
+    return Calibration(contrast, "nobody", SIMULATION, 2, digest, threshold, "made up")
+
+
 @pytest.fixture(scope="module")
 def the_written_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    write_bundle(folder, random_weights(), CHOSEN, {"version": "1.2.3"}, "# Card\n")
+    write_bundle(
+        folder,
+        random_weights(),
+        CHOSEN,
+        {"version": "1.2.3"},
+        "# Card\n",
+        calibrations=[calibrated("T1", 0.4), calibrated("T2", 0.9)],
+    )
     return folder
 
 
@@ -107,19 +120,22 @@ def test_the_loaded_network_answers_as_the_written_one(the_written_bundle: Path)
 
 def test_the_manifest_lists_every_other_file(the_written_bundle: Path) -> None:
     listed = json.loads((the_written_bundle / MANIFEST).read_text())["sha256"]
-    assert sorted(listed) == sorted([WEIGHTS, METADATA, SETTINGS, CARD])
+    assert sorted(listed) == sorted(FILES)
     for name, digest in listed.items():
         assert file_sha256(the_written_bundle / name) == digest
 
 
 def test_writing_again_replaces_the_older_bundle(a_bundle: Path) -> None:
-    other = ModelSettings(
-        NETWORK, CHOSEN.reconstruction, CHOSEN.anomaly, {"T1": Threshold(0.7, "new")}
+    other = ModelSettings(NETWORK, CHOSEN.reconstruction, AnomalyConfig(5, 0.0, 1.0))
+    new = [calibrated("T1", 0.7)]
+    write_bundle(
+        a_bundle, random_weights(), other, {"version": "2.0.0"}, "# New\n", calibrations=new
     )
-    write_bundle(a_bundle, random_weights(), other, {"version": "2.0.0"}, "# New\n")
     model = load_model(a_bundle)
     assert model.version == "2.0.0"
-    assert model.settings.threshold("T1").value == 0.7
+    assert model.settings == other
+    assert model.contrasts == ("T1",)
+    assert model.calibration("T1")[0].threshold == 0.7
 
 
 def test_an_unknown_name_is_named() -> None:
@@ -132,7 +148,7 @@ def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
-@pytest.mark.parametrize("name", [WEIGHTS, METADATA, SETTINGS, CARD])
+@pytest.mark.parametrize("name", FILES)
 def test_a_changed_file_is_named(a_bundle: Path, name: str) -> None:
     content = bytearray((a_bundle / name).read_bytes())
     content[-1] ^= 1
@@ -141,14 +157,14 @@ def test_a_changed_file_is_named(a_bundle: Path, name: str) -> None:
         load_model(a_bundle)
 
 
-@pytest.mark.parametrize("name", [WEIGHTS, METADATA, SETTINGS, CARD])
+@pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_named(a_bundle: Path, name: str) -> None:
     (a_bundle / name).unlink()
     with pytest.raises(ModelError, match=f"{name}: missing or changed"):
         load_model(a_bundle)
 
 
-@pytest.mark.parametrize("name", [WEIGHTS, METADATA, SETTINGS])
+@pytest.mark.parametrize("name", [WEIGHTS, METADATA, SETTINGS, CALIBRATIONS, CALIBRATION_ARRAYS])
 def test_a_file_that_the_manifest_leaves_out_is_not_trusted(a_bundle: Path, name: str) -> None:
     rewrite(a_bundle / MANIFEST, lambda values: values["sha256"].pop(name))
     with pytest.raises(ModelError, match=name):
@@ -173,7 +189,7 @@ def test_a_file_that_is_no_json_object_is_named(tmp_path: Path, text: str) -> No
     "value",
     ["$import os", "@network", "%file::key", ["safe", "$1 + 1"], {"deep": [{"er": "$x"}]}],
 )
-@pytest.mark.parametrize("name", [METADATA, SETTINGS])
+@pytest.mark.parametrize("name", [METADATA, SETTINGS, CALIBRATIONS])
 def test_an_expression_is_refused(a_bundle: Path, name: str, value: object) -> None:
     rewrite(a_bundle / name, lambda values: values.update(extra=value))
     with pytest.raises(ModelError, match=r"expression .* is refused"):
@@ -198,17 +214,17 @@ def test_an_unknown_setting_is_named(a_bundle: Path, part: tuple[str, ...]) -> N
         load_model(a_bundle)
 
 
-@pytest.mark.parametrize("key", ["network", "reconstruction", "anomaly", "thresholds"])
+@pytest.mark.parametrize("key", ["network", "reconstruction", "anomaly"])
 def test_a_missing_setting_is_named(a_bundle: Path, key: str) -> None:
     rewrite(a_bundle / SETTINGS, lambda values: values.pop(key))
     with pytest.raises(ModelError, match=f"'{key}'"):
         load_model(a_bundle)
 
 
-@pytest.mark.parametrize("key", ["value", "source"])
-def test_a_threshold_without_value_or_source_is_refused(a_bundle: Path, key: str) -> None:
-    rewrite(a_bundle / SETTINGS, lambda values: values["thresholds"]["T1"].pop(key))
-    with pytest.raises(ModelError, match=f"'{key}'"):
+def test_settings_of_the_older_form_are_refused_by_name(a_bundle: Path) -> None:
+    old = {"T1": {"value": 0.4, "source": "20 scans"}}
+    rewrite(a_bundle / SETTINGS, lambda values: values.update(thresholds=old))
+    with pytest.raises(ModelError, match="'thresholds'"):
         load_model(a_bundle)
 
 
@@ -220,12 +236,6 @@ def test_a_setting_of_another_kind_is_refused(a_bundle: Path, part: str, wrong: 
     rewrite(a_bundle / SETTINGS, lambda values: values.update({part: wrong}))
     with pytest.raises(ModelError, match=SETTINGS):
         load_model(a_bundle)
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0, -0.1])
-def test_a_threshold_that_would_flag_all_or_nothing_is_refused(value: float) -> None:
-    with pytest.raises(ModelError, match=f"{value}"):
-        Threshold(value, "a typing error")
 
 
 def test_a_missing_version_is_named(a_bundle: Path) -> None:
@@ -264,23 +274,6 @@ def test_weights_that_are_no_safetensors_are_refused(a_bundle: Path) -> None:
 def test_a_device_that_is_not_there_is_named(the_written_bundle: Path, device: str) -> None:
     with pytest.raises(ModelError, match=device):
         load_model(the_written_bundle, device=device)
-
-
-def test_a_known_contrast_has_its_own_threshold() -> None:
-    assert CHOSEN.threshold("T1") is THRESHOLDS["T1"]
-
-
-def test_another_contrast_borrows_the_highest_threshold_and_says_so() -> None:
-    borrowed = CHOSEN.threshold("FLAIR")
-    assert borrowed.value == 0.9
-    assert "T2" in borrowed.source
-    assert "FLAIR" in borrowed.source
-
-
-def test_a_model_without_thresholds_gives_none() -> None:
-    bare = ModelSettings(NETWORK, CHOSEN.reconstruction, CHOSEN.anomaly, {})
-    with pytest.raises(ModelError, match="no healthy threshold"):
-        bare.threshold("T1")
 
 
 @pytest.fixture

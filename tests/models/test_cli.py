@@ -10,7 +10,7 @@ from counterpart import __version__, commands
 from counterpart.cli import build_parser, main
 from counterpart.results import DISCLAIMER
 
-COMMANDS = ("generate", "demo", "prepare", "train", "export", "evaluate", "patterns")
+COMMANDS = ("generate", "demo", "prepare", "train", "export", "evaluate", "patterns", "models")
 HEAVY = ("torch", "monai", "monailabel", "nibabel", "SimpleITK", "matplotlib", "scipy", "numpy")
 
 
@@ -24,7 +24,7 @@ def test_help_lists_every_command_and_the_disclaimer(capsys: pytest.CaptureFixtu
     assert DISCLAIMER in " ".join(words)
 
 
-@pytest.mark.parametrize("arguments", ["--help", "generate --help", "--version"])
+@pytest.mark.parametrize("arguments", ["--help", "generate --help", "models publish --help", "--version"])
 def test_help_loads_nothing_heavy(arguments: str) -> None:
     program = (
         "import sys\n"

@@ -1,5 +1,6 @@
 """The commands on scans, run as a user does: many scans, some broken, and the demo."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,8 @@ import torch
 from torch import nn
 
 from counterpart import output
-from counterpart.bundle import WEIGHTS, ModelSettings, Threshold, write_bundle
+from counterpart.bundle import WEIGHTS, ModelSettings, released_weights, write_bundle
+from counterpart.calibration import SIMULATION, Calibration
 from counterpart.cli import main
 from counterpart.denoiser import Denoiser, DenoiserConfig
 from counterpart.hashing import file_sha256
@@ -42,10 +44,13 @@ def a_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         config,
         ReconstructionConfig((250,), (1.0,), (1.0,)),
         AnomalyConfig(),
-        {"FLAIR": Threshold(1.0, "made up")},
     )
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    write_bundle(folder, denoiser.state_dict(), settings, {"version": "0.0.1"}, "# Tiny\n")
+    weights = denoiser.state_dict()
+    digest = hashlib.sha256(released_weights(weights)).hexdigest()
+    known = [Calibration("FLAIR", "nobody", SIMULATION, 2, digest, 1.0, "made up")]
+    metadata = {"version": "0.0.1"}
+    write_bundle(folder, weights, settings, metadata, "# Tiny\n", calibrations=known)
     return folder
 
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from counterpart import output
-from counterpart.bundle import Model, ModelSettings, Threshold
-from counterpart.denoiser import DenoiserConfig, Prediction, signal_levels
+from counterpart.bundle import Model, ModelSettings
+from counterpart.calibration import SIMULATION, Calibration
+from counterpart.denoiser import Denoiser, DenoiserConfig, Prediction, signal_levels
 from counterpart.errors import CounterpartError
 from counterpart.evaluation import (
     PatientFigures,
@@ -27,22 +28,30 @@ from counterpart.grid import Grid
 from counterpart.package_data import package_data
 from counterpart.reconstruction import ReconstructionConfig
 from counterpart.residual import AnomalyConfig
-from counterpart.results import Result
+from counterpart.results import Evidence, Result
 from counterpart.scans import Scan, read_mask, read_scan
 
 Array = NDArray[np.float32]
 SHAPE = (18, 20, 14)
+WEIGHTS = "abcdef" * 10
 GRID = Grid(SHAPE, np.diag([2.0, -3.0, 4.0, 1.0]))
 
 
-class LimitingDenoiser(nn.Module):
+class LimitingDenoiser(Denoiser):
     """A healthy slice has nothing above 1.2 spreads; what has departs from health."""
 
     def __init__(self) -> None:
-        super().__init__()
+        nn.Module.__init__(self)
+        self.config = DenoiserConfig()
         self.register_buffer("signal", signal_levels())
 
-    def forward(self, noisy: torch.Tensor, brain: torch.Tensor, step: torch.Tensor) -> Prediction:
+    def forward(
+        self,
+        noisy: torch.Tensor,
+        brain: torch.Tensor,
+        step: torch.Tensor,
+        code: torch.Tensor | None = None,
+    ) -> Prediction:
         return Prediction(noisy.clamp(max=1.2) * brain, 8.0 * (noisy - 2.0))
 
 
@@ -52,9 +61,9 @@ def a_model() -> Model:
         DenoiserConfig(),
         ReconstructionConfig((0,), (1.0,), (1.0,)),
         AnomalyConfig(),
-        {"FLAIR": Threshold(0.5, "made up")},
     )
-    return Model("limit", "1.0.0", "abcdef" * 10, settings, LimitingDenoiser())  # type: ignore[arg-type]
+    known = (Calibration("FLAIR", "nobody", SIMULATION, 2, WEIGHTS, 0.5, "made up"),)
+    return Model("limit", "1.0.0", WEIGHTS, settings, LimitingDenoiser(), known)
 
 
 def a_brain() -> NDArray[np.bool_]:
@@ -85,6 +94,7 @@ def result_with(anomaly: Array, *, mask: NDArray[np.bool_] | None = None) -> Res
         contrast="FLAIR",
         template_from_world=np.eye(4),
         provenance={},
+        evidence=Evidence(None, None, 0, "made up", "Made up."),
     )
 
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import nn
 
-from counterpart.bundle import DEFAULT_MODEL, Model, ModelSettings, Threshold, load_model
-from counterpart.denoiser import DenoiserConfig, Prediction, signal_levels
+from counterpart.bundle import DEFAULT_MODEL, Model, ModelSettings, load_model
+from counterpart.calibration import SIMULATION, Calibration
+from counterpart.denoiser import Denoiser, DenoiserConfig, Prediction, signal_levels
 from counterpart.errors import BrainError
 from counterpart.evaluation import patient_figures
 from counterpart.findings import MIN_VOLUME_ML
@@ -41,17 +42,25 @@ FLOAT_MAPS = ("reconstruction", "counterpart", "residual", "anomaly")
 MAPS = (*FLOAT_MAPS, "mask", "brain")
 LIMIT = 1.2
 THRESHOLD = 0.5
+WEIGHTS = "f" * 64
 ORIENTATIONS = ("LPS", "ASR", "IPL", "SRA", "RIP", "PLI")
 
 
-class LimitingDenoiser(nn.Module):
+class LimitingDenoiser(Denoiser):
     """A healthy slice has nothing above the limit; what has departs from health."""
 
     def __init__(self) -> None:
-        super().__init__()
+        nn.Module.__init__(self)
+        self.config = DenoiserConfig()
         self.register_buffer("signal", signal_levels())
 
-    def forward(self, noisy: torch.Tensor, brain: torch.Tensor, step: torch.Tensor) -> Prediction:
+    def forward(
+        self,
+        noisy: torch.Tensor,
+        brain: torch.Tensor,
+        step: torch.Tensor,
+        code: torch.Tensor | None = None,
+    ) -> Prediction:
         shown = noisy / self.signal[step].sqrt()[:, None, None, None]
         return Prediction(shown.clamp(max=LIMIT) * brain, 8.0 * (shown - 2.0))
 
@@ -62,9 +71,9 @@ def a_model() -> Model:
         DenoiserConfig(),
         ReconstructionConfig((3, 8), (1.0, 1.0), (1.0, 1.0)),
         AnomalyConfig(),
-        {"FLAIR": Threshold(THRESHOLD, "made up")},
     )
-    return Model("limit", "1.0.0", "f" * 64, settings, LimitingDenoiser())  # type: ignore[arg-type]
+    calibration = Calibration("FLAIR", "nobody", SIMULATION, 2, WEIGHTS, THRESHOLD, "made up")
+    return Model("limit", "1.0.0", WEIGHTS, settings, LimitingDenoiser(), (calibration,))
 
 
 @pytest.fixture(scope="module")
@@ -201,8 +210,9 @@ def test_the_counterpart_blends_scan_and_answer_by_the_gate(
     a_posed_scan: PosedScan, a_model: Model
 ) -> None:
     answer = repaint(a_posed_scan, a_model, 3)
-    maps = compare(a_posed_scan, answer, a_model, THRESHOLD, 3)
+    maps = compare(a_posed_scan, answer, a_model, a_model.calibrations[0], 3)
     gate = healing_gate(maps.anomaly, THRESHOLD, thick=False)
+    np.testing.assert_array_equal(maps.gate, gate)
     texture = tissue_texture(maps.residual, gate, a_posed_scan.inside, np.random.default_rng(3))
     scaled = a_posed_scan.scaled
     expected = (1 - gate) * scaled + gate * (from_slices(answer.clean) + texture)
@@ -318,7 +328,7 @@ def test_the_provenance_says_where_everything_comes_from(a_result: Result) -> No
     assert told["disclaimer"] == DISCLAIMER
     assert told["scan"] == "sample-01_FLAIR"
     assert (told["model"], told["version"]) == ("limit", "1.0.0")
-    assert told["weights_sha256"] == "f" * 64
+    assert told["weights_sha256"] == WEIGHTS
     assert told["seed"] == 3
     assert (told["contrast"], told["contrast_source"]) == ("FLAIR", "file name")
     assert (told["threshold"], told["threshold_source"]) == (THRESHOLD, "made up")
@@ -374,8 +384,8 @@ def test_the_released_model_finds_the_sample_s_tumour(
 @pytest.mark.slow
 def test_the_released_model_has_a_threshold_for_every_contrast(the_released_model: Model) -> None:
     for contrast in ("T1", "T1c", "T2", "FLAIR", "unknown"):
-        assert the_released_model.settings.threshold(contrast).value > 0
-    assert {"T1", "T2", "FLAIR"} <= set(the_released_model.settings.thresholds)
+        assert the_released_model.calibration(contrast)[0].threshold > 0
+    assert {"T1", "T2", "FLAIR"} <= set(the_released_model.contrasts)
 
 
 def test_a_mask_that_holds_no_whole_brain_is_refused(

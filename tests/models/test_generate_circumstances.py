@@ -5,7 +5,6 @@ With a stand-in network that takes everything bright for sick; only what is told
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -15,8 +14,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from counterpart.brain_extraction import BrainModel, load_brain_model
-from counterpart.bundle import Model, ModelSettings, Threshold
-from counterpart.denoiser import DenoiserConfig, Prediction, signal_levels
+from counterpart.bundle import Model, ModelSettings
+from counterpart.calibration import SIMULATION, Calibration
+from counterpart.denoiser import Denoiser, DenoiserConfig, Prediction, signal_levels
 from counterpart.errors import ScanError
 from counterpart.generate import generate_counterpart
 from counterpart.package_data import package_data
@@ -28,15 +28,26 @@ from counterpart.scans import Scan, read_mask, read_scan
 from counterpart.template import CANVAS
 
 Mask = NDArray[np.bool_]
-THRESHOLDS = {"FLAIR": Threshold(0.5, "made up"), "T1": Threshold(0.8, "also made up")}
+WEIGHTS = "f" * 64
+CALIBRATIONS = (
+    Calibration("FLAIR", "nobody", SIMULATION, 2, WEIGHTS, 0.5, "made up"),
+    Calibration("T1", "nobody", SIMULATION, 2, WEIGHTS, 0.8, "also made up"),
+)
 
 
-class BrightIsSick(nn.Module):
+class BrightIsSick(Denoiser):
     def __init__(self) -> None:
-        super().__init__()
+        nn.Module.__init__(self)
+        self.config = DenoiserConfig()
         self.register_buffer("signal", signal_levels())
 
-    def forward(self, noisy: torch.Tensor, brain: torch.Tensor, step: torch.Tensor) -> Prediction:
+    def forward(
+        self,
+        noisy: torch.Tensor,
+        brain: torch.Tensor,
+        step: torch.Tensor,
+        code: torch.Tensor | None = None,
+    ) -> Prediction:
         return Prediction(noisy.clamp(max=1.2) * brain, 8.0 * (noisy - 2.0))
 
 
@@ -45,10 +56,8 @@ def a_model(regions: RegionAtlas | None = None) -> Model:
         DenoiserConfig(),
         ReconstructionConfig((3,), (1.0,), (1.0,)),
         AnomalyConfig(),
-        THRESHOLDS,
     )
-    stand_in: Any = BrightIsSick()
-    return Model("sick", "1.0.0", "f" * 64, settings, stand_in, regions)
+    return Model("sick", "1.0.0", WEIGHTS, settings, BrightIsSick(), CALIBRATIONS, regions)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from counterpart.errors import CounterpartError
 from counterpart.findings import find_findings
 from counterpart.grid import Grid
 from counterpart.output import check_output, write_result
-from counterpart.results import DISCLAIMER, Result
+from counterpart.results import DISCLAIMER, Evidence, Result
 from counterpart.scans import Scan
 
 SHAPE = (14, 17, 11)
@@ -77,6 +77,7 @@ def a_result() -> Result:
             "thick_slices": False,
             "versions": {"counterpart": "0"},
         },
+        evidence=Evidence(0.25, 0.05, 19, "19 held-out healthy scans", "Calibrated on nobody."),
     )
 
 
@@ -119,6 +120,14 @@ def test_findings_and_provenance_are_written_in_full(a_result: Result, tmp_path:
     (finding,) = findings["findings"]
     assert finding["volume_ml"] == pytest.approx(27 * 0.504)
     assert finding["direction"] == "brighter"
+    assert finding["p_value"] is None
+    assert findings["evidence"] == {
+        "p_value": 0.25,
+        "p_floor": 0.05,
+        "healthy_scans": 19,
+        "source": "19 held-out healthy scans",
+        "reason": "Calibrated on nobody.",
+    }
     provenance = json.loads((tmp_path / "head" / "provenance.json").read_text())
     assert provenance == a_result.provenance
 

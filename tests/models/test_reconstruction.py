@@ -1,5 +1,6 @@
 """Repainting: against the exact posterior mean of Gaussian data, and with a real small network."""
 
+import json
 import math
 
 import pytest
@@ -24,21 +25,29 @@ from counterpart.reconstruction import (
 )
 
 SHAPE = (5, 1, 16, 24)
+TINY = DenoiserConfig(
+    channels=(8, 16), attention=(False, True), residual_blocks=1, head_channels=8, norm_groups=8
+)
 
 
-class GaussianDenoiser(nn.Module):
+class GaussianDenoiser(Denoiser):
     """The exact posterior mean where every voxel of a healthy slice is N(mean, variance).
 
     The logit of departure is a thousandth of the step minus a half.
     """
 
     def __init__(self, mean: float, variance: float) -> None:
-        super().__init__()
+        super().__init__(TINY)
         self.mean, self.variance = mean, variance
-        self.register_buffer("signal", signal_levels())
         self.shown: list[torch.Tensor] = []
 
-    def forward(self, noisy: torch.Tensor, brain: torch.Tensor, step: torch.Tensor) -> Prediction:
+    def forward(
+        self,
+        noisy: torch.Tensor,
+        brain: torch.Tensor,
+        step: torch.Tensor,
+        code: torch.Tensor | None = None,
+    ) -> Prediction:
         self.shown.append(noisy)
         share = self.signal[step][:, None, None, None]
         gain = self.variance * share.sqrt() / (self.variance * share + 1 - share)
@@ -62,15 +71,8 @@ def a_stack(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def a_small_network() -> Denoiser:
-    config = DenoiserConfig(
-        channels=(8, 16),
-        attention=(False, True),
-        residual_blocks=1,
-        head_channels=8,
-        norm_groups=8,
-    )
     torch.manual_seed(0)
-    network = Denoiser(config)
+    network = Denoiser(TINY)
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.08)
     return network.eval().to(memory_format=torch.channels_last)
@@ -281,7 +283,9 @@ def test_the_forward_process_keeps_unit_variance() -> None:
         ({"weights": (0.0, 0.0, 0.0)}, r"\(0.0, 0.0, 0.0\)"),
         ({"departure_weights": (-1.0, 2.0, 1.0)}, "-1.0"),
         ({"departure_weights": (0.0, 0.0, 0.0)}, r"\(0.0, 0.0, 0.0\)"),
-        ({"draws": 0}, "0"),
+        ({"draws": 0}, "got 0 and 1"),
+        ({"ddim_steps": 0}, "got 1 and 0"),
+        ({"noise": "perlin"}, "'perlin'"),
     ],
 )
 def test_an_impossible_setting_is_refused_with_its_value(
@@ -294,6 +298,8 @@ def test_an_impossible_setting_is_refused_with_its_value(
 def test_settings_survive_json() -> None:
     config = ReconstructionConfig((60, 400), (1.0, 0.5), (0.0, 1.0), draws=3)
     assert ReconstructionConfig.from_json(config.to_json()) == config
+    slow = ReconstructionConfig(ddim_steps=4, second_pass=True, noise="simplex")
+    assert ReconstructionConfig.from_json(json.loads(json.dumps(slow.to_json()))) == slow
     lists = {"levels": [60, 400], "weights": [1.0, 0.5], "departure_weights": [0.0, 1.0]}
     assert ReconstructionConfig.from_json({**lists, "draws": 3}) == config
 

@@ -12,6 +12,7 @@ from counterpart.rendering import (
     bias_field,
     brighter_probability,
     draw_renderings,
+    limbic_grey,
     render,
 )
 
@@ -86,6 +87,7 @@ def test_without_variation_a_mixture_is_the_weighted_mean_of_its_tissues() -> No
     renderings = some_renderings("FLAIR", 4)
     zero = torch.zeros(4)
     renderings = replace(renderings, variation=zero, detail=zero, caps=zero, plexus=zero)
+    renderings = replace(renderings, limbic=zero, vessels=zero)
     tissue = some_tissue(4)
     found = render(renderings, some_points(4), torch.zeros(4, 300), tissue, torch.zeros(4, 300))
     for row in range(4):
@@ -128,10 +130,12 @@ def test_detail_of_the_t1_is_added_around_what_its_tissue_explains() -> None:
 def test_caps_brighten_white_matter_near_ventricles_on_flair_alone() -> None:
     zero = torch.zeros(64)
     renderings = replace(some_renderings("FLAIR"), variation=zero, detail=zero)
+    assert 0.15 < float(renderings.caps.max()) <= 0.25
     near, far = (pure_means(renderings, inward) for inward in (0.0, 60.0))
     expected = renderings.means[:, 2] * renderings.caps
     assert torch.allclose((near - far)[:, 2], expected, atol=1e-5)
-    assert float(renderings.caps.max()) > 0.1
+    midway = (pure_means(renderings, 3.0) - far)[:, 2]
+    assert torch.allclose(midway, expected * torch.tensor(-1.5).exp(), atol=1e-5)
     assert torch.allclose(near[:, (0, 1, 3)], far[:, (0, 1, 3)])
     for contrast in ("T2", "random"):
         assert not some_renderings(contrast).caps.any()
@@ -193,3 +197,82 @@ def test_a_rendering_does_not_know_of_the_others_in_its_batch() -> None:
 def test_disease_is_mostly_bright_on_t2_and_flair_and_dark_on_t1() -> None:
     share = dict(zip(CONTRASTS, brighter_probability(torch.arange(4)).tolist(), strict=True))
     assert min(share["T2"], share["FLAIR"]) > 0.5 > share["T1"]
+
+
+def calm(contrast: str, count: int = 64) -> Renderings:
+    """Renderings whose tissues do not vary."""
+    zero = torch.zeros(count)
+    drawn = some_renderings(contrast, count)
+    return replace(
+        drawn, variation=zero, detail=zero, caps=zero, plexus=zero, limbic=zero, vessels=zero
+    )
+
+
+def rendered(renderings: Renderings, points: torch.Tensor, tissue: int) -> torch.Tensor:
+    """(B, P) values of one pure tissue, far from the ventricles."""
+    fractions = torch.zeros(len(points), 4, points.shape[1])
+    fractions[:, tissue] = 1.0
+    t1 = torch.full(points.shape[:2], float(USUAL_T1[tissue]))
+    return render(renderings, points, t1, fractions, torch.full_like(t1, 60.0))
+
+
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+@pytest.mark.parametrize(
+    ("place", "share"),
+    [
+        ((38.0, 2.0, 0.0), 1.0),  # insula
+        ((26.0, -14.0, -18.0), 1.0),  # inner temporal lobe
+        ((0.0, -2.0, 34.0), 1.0),  # cingulum, above the middle of the corpus callosum
+        ((0.0, 42.0, 8.0), 0.9),  # and before its knee
+        ((0.0, -100.0, 0.0), 0.0),
+        ((60.0, 0.0, 50.0), 0.0),
+        ((0.0, 0.0, -40.0), 0.0),
+    ],
+)
+def test_grey_matter_of_insula_cingulum_and_inner_temporal_lobe_is_limbic(
+    place: tuple[float, float, float], share: float, side: float
+) -> None:
+    point = torch.tensor(place) * torch.tensor([side, 1.0, 1.0])
+    assert float(limbic_grey(point[None, None])) == pytest.approx(share, abs=0.1)
+
+
+def test_limbic_grey_is_brighter_on_flair_alone() -> None:
+    flair = replace(calm("FLAIR"), limbic=torch.full((64,), 0.15))
+    points = torch.tensor([[38.0, 2.0, 0.0], [60.0, 0.0, 50.0]]).expand(64, 2, 3)
+    for tissue in range(4):
+        relative = rendered(flair, points, tissue) / rendered(calm("FLAIR"), points, tissue)
+        gained = 0.15 if tissue in (1, 3) else 0.0
+        assert torch.allclose(relative[:, 0] - 1, torch.full((64,), gained), atol=1e-5)
+        assert torch.allclose(relative[:, 1], torch.ones(64), atol=1e-5)
+    assert 0.15 < float(some_renderings("FLAIR").limbic.max()) <= 0.2
+    for contrast in ("T1", "T2", "random"):
+        assert not some_renderings(contrast).limbic.any()
+
+
+@pytest.mark.parametrize("level", [0.2, 1.8])
+def test_vessels_run_as_thin_lines_through_fluid_alone(level: float) -> None:
+    plain = calm("FLAIR", 8)
+    full = replace(plain, vessels=torch.ones(8), vessel_level=torch.full((8,), level))
+    points = some_points(8, 4000)
+    fluid = plain.means[:, :1]
+    share = (rendered(full, points, 0) - fluid) / (level - fluid)
+    assert float(share.min()) > -1e-5 and float(share.max()) < 1 + 1e-5
+    assert 0.005 < float((share > 0.5).float().mean()) < 0.1
+    half = replace(full, vessels=torch.full((8,), 0.5))
+    halved = (rendered(half, points, 0) - fluid) / (level - fluid)
+    assert torch.allclose(halved, 0.5 * share, atol=1e-4)
+    for tissue in (1, 2, 3):
+        same = rendered(full, points, tissue), rendered(plain, points, tissue)
+        assert torch.allclose(*same, atol=1e-6)
+
+
+def test_vessels_are_dark_or_bright_and_not_on_a_real_t1() -> None:
+    for contrast in ("T2", "FLAIR", "random"):
+        drawn = some_renderings(contrast, 2000)
+        assert float(drawn.vessels.min()) == 0.0
+        assert 0.95 < float(drawn.vessels.max()) <= 1.0
+        assert float((drawn.vessels == 0).float().mean()) == pytest.approx(0.3, abs=0.04)
+        dark = drawn.vessel_level <= 0.3
+        assert float(dark.float().mean()) == pytest.approx(0.75, abs=0.04)
+        assert bool(((drawn.vessel_level >= 1.0) & (drawn.vessel_level < 2.0))[~dark].all())
+    assert not some_renderings("T1").vessels.any()

@@ -12,6 +12,7 @@ from counterpart.residual import (
     anomaly_map,
     healing_gate,
     residual_map,
+    smoothed_residual,
     tissue_texture,
 )
 
@@ -124,6 +125,7 @@ def test_the_map_is_nought_outside_the_brain() -> None:
     [
         ({"median_voxels": 2}, "2"),
         ({"median_voxels": -1}, "-1"),
+        ({"erosion_voxels": -1}, "got -1 voxels"),
         ({"departure_power": -0.5}, "negative"),
         ({"residual_power": -0.5}, "negative"),
         ({"departure_power": 0.0, "residual_power": 0.0}, "must be positive"),
@@ -135,10 +137,101 @@ def test_an_impossible_setting_is_refused(values: dict[str, float], message: str
 
 
 def test_settings_survive_json_and_an_unknown_one_is_named() -> None:
-    config = AnomalyConfig(5, 0.5, 2.0)
+    config = AnomalyConfig(5, 0.5, 2.0, size_first=True, erosion_voxels=3)
     assert AnomalyConfig.from_json(config.to_json()) == config
     with pytest.raises(ModelError, match="'smoothing_mm'"):
         AnomalyConfig.from_json({"smoothing_mm": 3})
+
+
+@pytest.mark.parametrize(("thick", "across"), [(False, 3), (True, 1)])
+def test_the_smoothed_residual_is_the_signed_median_in_the_brain(thick: bool, across: int) -> None:
+    residual, _ = random_maps()
+    found = smoothed_residual(residual, disc(5), AnomalyConfig(), thick=thick)
+    expected = np.where(disc(5), slow_median(residual, across), 0.0)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize(("thick", "across"), [(False, 3), (True, 1)])
+def test_size_first_takes_the_median_of_the_size_and_keeps_the_sign(
+    thick: bool, across: int
+) -> None:
+    residual, _ = random_maps()
+    found = smoothed_residual(residual, EVERYWHERE, AnomalyConfig(size_first=True), thick=thick)
+    expected = np.sign(slow_median(residual, across)) * slow_median(np.abs(residual), across)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    plain = smoothed_residual(residual, EVERYWHERE, AnomalyConfig(), thick=thick)
+    assert (np.abs(found) - np.abs(plain)).min() > -1e-6
+
+
+def test_one_voxel_of_median_leaves_the_residual_as_it_is() -> None:
+    residual, _ = random_maps()
+    found = smoothed_residual(residual, EVERYWHERE, AnomalyConfig(1), thick=False)
+    np.testing.assert_array_equal(found, residual)
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
+def test_strength_is_what_goes_beyond_health_in_the_direction_of_the_residual(
+    power: float,
+) -> None:
+    """``sign(r) * max(sign(r) * z, 0) ** a``, voxel by voxel."""
+    residual, _ = random_maps()
+    config = AnomalyConfig(1, departure_power=0.0, residual_power=power)
+
+    def standardise(values: Array) -> Array:
+        return (1.7 * values + 0.6).astype(np.float32)
+
+    found = anomaly_map(
+        residual, constant(0.3), EVERYWHERE, config, thick=False, standardise=standardise
+    )
+    opposed = 0
+    for place in np.ndindex(SHAPE):
+        r = float(residual[place])
+        z = 1.7 * r + 0.6
+        sign = 1.0 if r > 0 else -1.0
+        opposed += sign * z < 0
+        assert found[place] == pytest.approx(sign * max(sign * z, 0.0) ** power, abs=1e-5)
+    assert opposed > 50
+
+
+def test_what_is_standardised_is_the_smoothed_residual() -> None:
+    residual, departure = random_maps()
+    given: list[Array] = []
+
+    def standardise(values: Array) -> Array:
+        given.append(values)
+        return values / 2
+
+    found = anomaly_map(
+        residual, departure, disc(6), AnomalyConfig(), thick=False, standardise=standardise
+    )
+    smooth = smoothed_residual(residual, disc(6), AnomalyConfig(), thick=False)
+    np.testing.assert_array_equal(given, [smooth])
+    plain = anomaly_map(residual, departure, disc(6), AnomalyConfig(), thick=False)
+    np.testing.assert_allclose(found, plain / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize("thick", [False, True])
+@pytest.mark.parametrize("voxels", [1, 3])
+def test_the_rim_of_the_brain_is_left_out(voxels: int, thick: bool) -> None:
+    brain = disc(7)
+    config = AnomalyConfig(1, 0.0, 1.0, erosion_voxels=voxels)
+    found = anomaly_map(constant(2), constant(1), brain, config, thick=thick)
+    centre = np.argwhere(brain)
+    kept = np.zeros(SHAPE, bool)
+    for i, j, k in centre:
+        steps = [
+            (a, b, c)
+            for a in range(-voxels, voxels + 1)
+            for b in range(-voxels, voxels + 1)
+            for c in ((0,) if thick else range(-voxels, voxels + 1))
+            if abs(a) + abs(b) + abs(c) <= voxels
+        ]
+        kept[i, j, k] = all(
+            0 <= k + c < SHAPE[2] and bool(brain[i + a, j + b, k + c]) for a, b, c in steps
+        )
+    np.testing.assert_array_equal(found, np.where(kept, 2.0, 0.0))
+    assert kept.any()
 
 
 @pytest.mark.parametrize("sign", [-1.0, 1.0])

@@ -21,16 +21,17 @@ MORE_TO_READ = (
     "network's own answer everywhere; the healthy counterpart takes from it only what is flagged "
     "and keeps the scan elsewhere.",
     "The residual is the scan minus the reconstruction, in units of the brain's normal spread of "
-    "intensity. The anomaly map has its sign, and a strength in units of what health leaves at such "
-    "a place that also heeds where the network says that something departs from health; it is "
+    "intensity. The anomaly map has its sign, and a strength in units of what health leaves at "
+    "such a place that also heeds where the network says that something departs from health; it is "
     "coloured from the threshold upwards.",
     f"A finding is a connected place of {MIN_VOLUME_ML:g} ml or more where the anomaly map passes "
     "the threshold. Findings are places to look at, not diagnoses; edges, vessels and a wide "
     "ventricle may be flagged, and disease may be missed.",
     "A p-value says how often the strongest finding of a healthy scan is at least as strong as "
-    "this one; it counts for all findings of a scan together, and cannot be smaller than the number of "
-    "healthy scans allows. Strength is the sum of the anomaly map over the finding. Where there is "
-    "none, the threshold comes from rendered brains or from other scans than this one's kind.",
+    "this one; it counts for all findings of a scan together, and cannot be smaller than the "
+    "number of healthy scans allows. Strength is the sum of the anomaly map over the finding. "
+    "Where there is none, the threshold comes from rendered brains or from other scans than this "
+    "one's kind.",
     "Axial slices are counted from the lowest. R, A and S are millimetres towards the patient's "
     "right, front and top in the scan's own world coordinates. The pictures here are reduced to "
     "about a pixel per millimetre and compressed; the maps are in the NIfTI files.",

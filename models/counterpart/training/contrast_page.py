@@ -67,7 +67,7 @@ def page_of(comparison: Comparison) -> Figure:
     FigureCanvasAgg(figure)
     _write_head(figure, comparison)
     rows = figure.add_gridspec(
-        len(CONTRASTS), 1, left=0.035, right=0.99, top=0.935, bottom=0.008, hspace=0.1
+        len(CONTRASTS), 1, left=0.035, right=0.99, top=0.926, bottom=0.008, hspace=0.1
     )
     for number, contrast in enumerate(CONTRASTS):
         _draw_contrast(figure, rows[number], comparison, contrast)
@@ -89,8 +89,9 @@ def _write_head(figure: Figure, comparison: Comparison) -> None:
         "real and rendered heads alike. Amber: the real mean is outside the renderings' band.",
         "Distance: Wasserstein-1 between the mean histograms, spreads. Fine detail: what is finer "
         "than a Gaussian of 6 mm in the plane. Caps: white matter by its distance from the "
-        "ventricles as each scan shows them; dashed: as the cohort's fractions know them. Slices: "
-        f"radiological convention, black at {WINDOW[0]:g} and white at {WINDOW[1]:g} spreads.",
+        "ventricles as each scan shows them; dashed: as the cohort's fractions know them.",
+        f"Slices at template z {LEVEL_MM:+.0f} mm, radiological convention, black at {WINDOW[0]:g} "
+        f"and white at {WINDOW[1]:+g} spreads, one pixel per voxel of 2 mm.",
     )
     for number, line in enumerate(lines):
         figure.text(0.012, 0.973 - 0.0095 * number, line, color=DIM, fontsize=9.5)
@@ -228,7 +229,7 @@ def _draw_picture(axes: Axes, contrast: str, head: MeasuredHead | None) -> None:
     picture = np.nan_to_num(head.picture, nan=WINDOW[0]).T[::-1, ::-1]
     axes.imshow(picture, cmap="gray", vmin=WINDOW[0], vmax=WINDOW[1], interpolation="nearest")
     words = "rendered" if head.source == RENDERED else f"real, {name}"
-    words += f", z {LEVEL_MM:+.0f} mm{', thick slices' if head.thick else ''}"
+    words += ", thick" if head.thick else ""
     axes.set_title(words, color=_COLOURS[head.source], fontsize=_SMALL, pad=2)
 
 

@@ -152,7 +152,7 @@ class EncoderModule(lightning.LightningModule):
         """Log the mean figures over levels and contrasts."""
         for name in self._figures[0] if self._figures else ():
             mean = torch.stack([figures[name] for figures in self._figures]).mean()
-            self.log(f"val_{name}", mean, prog_bar=True)
+            self.log(f"val_{name}", mean, prog_bar=True, sync_dist=True)
         self._figures.clear()
 
     def configure_optimizers(self) -> Any:

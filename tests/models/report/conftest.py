@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import nibabel as nib
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from counterpart.findings import find_findings
 from counterpart.grid import Grid
-from counterpart.results import Result
+from counterpart.results import Evidence, Result
 from counterpart.scans import Scan
 
 THRESHOLD = 2.0
@@ -23,6 +24,9 @@ PROVENANCE = {
     "seed": 7,
     "threshold_source": "from simulation, no p-value",
 }
+EVIDENCE = Evidence(
+    None, None, 0, "from simulation, no p-value", "There is no calibration of FLAIR."
+)
 SHAPE = (30, 36, 28)
 AFFINE = np.array(
     [[6.0, 0, 0, -87.0], [0, 6.0, 0, -105.0], [0, 0, 6.0, -81.0], [0, 0, 0, 1.0]], np.float64
@@ -39,6 +43,7 @@ def result_of(
     provenance: dict[str, Any] | None = None,
     contrast: str = "FLAIR",
     warnings: tuple[str, ...] = (),
+    evidence: Evidence = EVIDENCE,
 ) -> Result:
     """A ball of a brain with Gaussian blobs (centre in RAS mm, signed peak) in its anomaly map."""
     grid = Grid(shape, affine)
@@ -64,8 +69,26 @@ def result_of(
         contrast=contrast,
         template_from_world=np.eye(4),
         provenance=PROVENANCE if provenance is None else provenance,
+        evidence=evidence,
         warnings=warnings,
     )
+
+
+def result_with_p(p_values: list[float], healthy_scans: int = 19) -> Result:
+    """As many findings as p-values, the strongest first."""
+    result = result_of(blobs_of(len(p_values)))
+    findings = [
+        replace(finding, p_value=p_value)
+        for finding, p_value in zip(result.findings, p_values, strict=True)
+    ]
+    evidence = Evidence(
+        min(p_values, default=1.0),
+        1 / (healthy_scans + 1),
+        healthy_scans,
+        "20 held-out healthy scans",
+        f"Calibrated on volunteers ({healthy_scans} healthy scans).",
+    )
+    return replace(result, findings=findings, evidence=evidence)
 
 
 def blobs_of(count: int) -> list[Blob]:
@@ -106,3 +129,8 @@ def make_result() -> Callable[..., Result]:
 @pytest.fixture
 def many_blobs() -> Callable[[int], list[Blob]]:
     return blobs_of
+
+
+@pytest.fixture
+def make_result_with_p() -> Callable[..., Result]:
+    return result_with_p

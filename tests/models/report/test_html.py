@@ -111,7 +111,8 @@ def test_every_finding_is_a_row_that_leads_to_a_slice_with_it(
     make_result: Callable[..., Result],
 ) -> None:
     result = make_result(BLOBS)
-    named = [replace(result.findings[0], region="frontal white matter"), *result.findings[1:]]
+    first, *others = result.findings
+    named = [replace(first, region="frontal white matter", p_value=0.0312), *others]
     reader = read(replace(result, findings=named))
     rows = {row[0]: row for row in reader.rows}
     slices = reader.data["slices"]
@@ -121,7 +122,8 @@ def test_every_finding_is_a_row_that_leads_to_a_slice_with_it(
         row = rows[str(finding.number)]
         centre = ", ".join(signed(value) for value in finding.centre_ras_mm)
         expected = [f"■ {finding.direction}", f"{finding.volume_ml:.1f}", f"{finding.peak:.2f}"]
-        expected += [f"{finding.mean:.2f}", finding.side, finding.region or "–", centre]
+        p_value = "0.031" if finding is named[0] else "–"
+        expected += [f"{finding.mean:.2f}", p_value, finding.side, finding.region or "–", centre]
         assert row[1:-1] == expected
         tile = slices[int(linked[str(finding.number)]["data-tile"])]
         assert finding.number in tile["findings"]
@@ -133,7 +135,22 @@ def test_every_finding_is_a_row_that_leads_to_a_slice_with_it(
 def test_without_regions_there_is_no_column_for_them(make_result: Callable[..., Result]) -> None:
     heads = read(make_result(BLOBS)).rows[0]
     assert "region" not in heads
+    assert heads[4:6] == ["mean", "p"]
     assert heads[-2:] == ["centre R, A, S, mm", "slice"]
+
+
+def test_the_evidence_stands_there_with_its_reason(
+    make_result: Callable[..., Result], make_result_with_p: Callable[..., Result]
+) -> None:
+    told = read(make_result_with_p([0.05, 0.3])).text
+    assert "1 finding that fewer than 1 in 20 healthy brains show" in told
+    assert "Calibrated on volunteers (19 healthy scans)." in told
+    simulated = read(make_result([])).text
+    assert "the scores are not p-values. There is no calibration of FLAIR." in simulated
+    where = replace(make_result([]).evidence, reason="Read from /home/jane/model/m.json.")
+    text = read(replace(make_result([]), evidence=where)).text
+    assert "Read from m.json." in text
+    assert "/home" not in text
 
 
 def test_warnings_are_listed_and_only_then(make_result: Callable[..., Result]) -> None:
@@ -151,7 +168,8 @@ def test_words_from_outside_cannot_become_markup(make_result: Callable[..., Resu
         BLOBS, name=evil, provenance={evil: evil, "deep": {evil: [evil]}}, warnings=(evil,)
     )
     named = [replace(f, region=evil, side=evil, direction=f.direction) for f in result.findings]
-    page = build_html(replace(result, findings=named))
+    evidence = replace(result.evidence, reason=evil, source=evil)
+    page = build_html(replace(result, findings=named, evidence=evidence))
     reader = PageReader(page)
     assert len(reader.scripts) == 2
     assert not any("alert(1)" in script for script in reader.scripts)

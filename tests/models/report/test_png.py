@@ -17,7 +17,7 @@ from counterpart.report.header import spread_apart, warning_lines
 from counterpart.report.look import AMBER
 from counterpart.report.page import WIDTH, Page, printable
 from counterpart.report.png import build_figure, render_report
-from counterpart.results import DISCLAIMER, Result
+from counterpart.results import DISCLAIMER, Evidence, Result
 
 
 def words_of(result: Result) -> list[str]:
@@ -94,8 +94,10 @@ def test_no_text_overlaps_another_or_leaves_the_page(
         provenance=long,
         warnings=("The slices are thick, so that small disease may be missed. " * 6, "Cut off."),
     )
-    named = [replace(f, region="deep white matter of the frontal lobe") for f in result.findings]
-    result = replace(result, findings=named)
+    region = "deep white matter of the frontal lobe"
+    named = [replace(f, region=region, p_value=0.01 * f.number) for f in result.findings]
+    evidence = Evidence(0.01, 0.01, 99, "99 held-out healthy scans", "Calibrated. " * 30)
+    result = replace(result, findings=named, evidence=evidence)
     figure = build_figure(result)
     texts = [text for text in figure.findobj(Text) if text.get_text()]
     boxes = [text.get_window_extent() for text in texts]
@@ -185,6 +187,20 @@ def test_region_is_a_column_only_where_a_finding_has_one(
     first, second = result.findings
     placed = replace(result, findings=[replace(first, region="insula"), second])
     assert {"region", "insula", "–"} <= set(words_of(placed))
+
+
+def test_every_finding_has_its_p_value_and_the_evidence_stands_below_the_plain_words(
+    make_result: Callable[..., Result], make_result_with_p: Callable[..., Result]
+) -> None:
+    texts = build_figure(make_result_with_p([0.05, 0.35])).findobj(Text)
+    places = {text.get_text(): text.get_position()[1] for text in texts if text.get_text()}
+    assert {"p", "0.050", "0.350"} <= set(places)
+    found = next(line for line in places if line.startswith("2 findings above"))
+    evidence = next(line for line in places if line.startswith("1 finding that fewer than 1 in 20"))
+    assert places[found] < places[evidence] < places["p"]
+    simulated = words_of(make_result([((40.0, 0.0, 0.0), 8.0)]))
+    assert {"p", "–"} <= set(simulated)
+    assert any("not p-values" in line for line in simulated)
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,11 @@ import pytest
 
 from counterpart.report.words import (
     PANELS,
+    evidence_words,
     in_plain_words,
     number_lines,
     one_line,
+    p_words,
     panel_words,
     plain,
     provenance_rows,
@@ -44,6 +46,48 @@ def test_plain_words_name_count_volume_side_and_direction(
     assert "2 findings" in in_plain_words(dark)
     assert "patient's left, is darker" in in_plain_words(dark)
     assert "rule out" in in_plain_words(replace(one, findings=[]))
+
+
+def test_without_a_p_value_the_evidence_says_that_there_is_none(
+    make_result: Callable[..., Result],
+) -> None:
+    for blobs in ([], [((40.0, 0.0, 0.0), 8.0)]):
+        words = evidence_words(make_result(blobs))
+        assert "not p-values" in words
+        assert not any(letter.isdigit() for letter in words)
+
+
+@pytest.mark.parametrize(
+    ("p_values", "count"),
+    [
+        ([], "Nothing beyond what healthy brains show"),
+        ([0.2], "No finding that"),
+        ([0.051, 1.0], "No finding that"),
+        ([0.05], "1 finding that"),
+        ([0.05, 0.4], "1 finding that"),
+        ([0.05, 0.05, 0.4], "2 findings that"),
+    ],
+)
+def test_evidence_counts_the_findings_that_are_rare_in_health(
+    make_result_with_p: Callable[..., Result], p_values: list[float], count: str
+) -> None:
+    words = evidence_words(make_result_with_p(p_values))
+    rare = "" if not p_values else " fewer than 1 in 20 healthy brains show"
+    assert words == f"{count}{rare} (19 healthy scans, least possible p 0.050)."
+
+
+def test_the_least_possible_p_value_is_told_even_where_it_is_above_a_twentieth(
+    make_result_with_p: Callable[..., Result],
+) -> None:
+    words = evidence_words(make_result_with_p([1 / 6], healthy_scans=5))
+    assert words.startswith("No finding")
+    assert "(5 healthy scans, least possible p 0.167)" in words
+
+
+def test_a_p_value_has_three_digits_and_none_is_a_dash() -> None:
+    assert p_words(None) == "–"
+    assert p_words(0.0123) == "0.012"
+    assert p_words(1.0) == "1.000"
 
 
 @pytest.mark.parametrize(

@@ -73,18 +73,28 @@ def masks(kind: float) -> np.ndarray:
     return given_mask(brain, tissue, 1, uniform)[0, 0].numpy()
 
 
-def test_the_mask_may_come_as_it_is() -> None:
-    np.testing.assert_array_equal(masks(0.1), a_disc(30))
+@pytest.mark.parametrize("kind", [0.0, 0.1, 0.34])
+def test_the_mask_may_come_as_it_is(kind: float) -> None:
+    np.testing.assert_array_equal(masks(kind), a_disc(30))
 
 
-@pytest.mark.parametrize(("kind", "voxels"), [(0.4, 1), (0.95, 2)])
+@pytest.mark.parametrize("kind", [0.83, 0.87, 0.9])
+def test_the_mask_may_be_a_voxel_more(kind: float) -> None:
+    expected = ndimage.binary_dilation(a_disc(30), np.ones((3, 3)))
+    np.testing.assert_array_equal(masks(kind), expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "voxels"), [(0.36, 1), (0.4, 1), (0.49, 1), (0.92, 2), (0.95, 2), (0.999, 2)]
+)
 def test_the_mask_may_be_a_voxel_or_two_less(kind: float, voxels: int) -> None:
     square = np.ones((2 * voxels + 1,) * 2)
     np.testing.assert_array_equal(masks(kind), ndimage.binary_erosion(a_disc(30), square))
 
 
-def test_the_mask_may_come_without_outer_fluid() -> None:
-    mask = masks(0.7).astype(bool)
+@pytest.mark.parametrize("kind", [0.51, 0.7, 0.81])
+def test_the_mask_may_come_without_outer_fluid(kind: float) -> None:
+    mask = masks(kind).astype(bool)
     assert not mask[~a_disc(27)].any()
     assert mask[a_disc(25)].all()
 

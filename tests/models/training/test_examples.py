@@ -97,10 +97,14 @@ def test_shapes_and_ranges(a_maker: ExampleMaker) -> None:
     examples = a_maker.make(1, 4, range(6))
     for field in fields(Examples):
         value = getattr(examples, field.name)
-        assert value.shape == ((6,) if field.name == "time" else (6, 1, 80, 96)), field.name
+        one_each = field.name in ("time", "chance")
+        assert value.shape == ((6,) if one_each else (6, 1, 80, 96)), field.name
         assert value.dtype == torch.float32
     assert float(examples.departure.min()) >= 0 and float(examples.departure.max()) <= 1.0001
-    assert float(examples.time.min()) >= 0 and float(examples.time.max()) < 1
+    for uniform in (examples.time, examples.chance):
+        assert float(uniform.min()) >= 0 and float(uniform.max()) < 1
+        assert len(uniform.unique()) == 6
+    assert not torch.allclose(examples.time, examples.chance)
     assert float(examples.noise.std()) == pytest.approx(1.0, abs=0.02)
 
 
