@@ -101,6 +101,20 @@ def _write(
     """Write the bundle beside its place, then move it there, so that no half of it is seen."""
     draft = out.with_name(f".{out.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
+    try:
+        _write_draft(source, draft, calibrations, figures, version)
+        draft.rename(out)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _write_draft(
+    source: Path,
+    draft: Path,
+    calibrations: Sequence[Calibration],
+    figures: Sequence[CalibrationFigures],
+    version: str | None,
+) -> None:
     ignored = shutil.ignore_patterns(Path(CALIBRATIONS).name, Path(CALIBRATION_ARRAYS).name)
     shutil.copytree(source, draft, ignore=ignored)
     write_calibrations(draft, calibrations)
@@ -113,7 +127,6 @@ def _write(
     section = "\n".join(calibration_section(calibrations, figures))
     (draft / CARD).write_text(f"{card[0].rstrip()}\n\n{section}{rest[1]}{rest[2]}")
     write_manifest(draft)
-    draft.rename(out)
 
 
 def _print(

@@ -29,6 +29,8 @@ from counterpart.training.run import checkpoint_step, load_averaged_weights
 from counterpart.training.slabs import SLICE_SHAPE
 from counterpart.training.views import ViewMaker
 
+SAMPLER_SUBJECTS = 2
+
 
 def export_run(
     run: Path,
@@ -114,8 +116,8 @@ def _choose(
     groups = held_out(cohort, subjects[0], device=torch.device("cpu"))
     config, anomaly, table = choose_settings(denoiser, groups, progress=progress)
     config, anomaly = fixed.reconstruction or config, fixed.anomaly or anomaly
-    patterned = [head for group in groups for head in group.patterned]
-    table += compare_samplers(denoiser, patterned, config, progress=progress)
+    few = [head for group in groups for head in group.patterned[:SAMPLER_SUBJECTS]]
+    table += compare_samplers(denoiser, few, config, progress=progress)
     effects: list[ConditionEffect] = []
     if denoiser.config.encoder is not None:
         precision = best_precision(denoiser.signal.device)

@@ -105,7 +105,7 @@ def healthy_error(candidate: Model, serving: Model | None, cohort: Cohort | None
         return _unchecked("healthy_error")
     figures = _scores(healthy_head_error, candidate, serving, cohort, patterned=False)
     bounds = {
-        name: (1.0 + HEALTHY_TOLERANCE) * figures[_of_serving(name)] for name in _shared(figures)
+        name: (1.0 + HEALTHY_TOLERANCE) * figures[_of_serving(name)] for name in _common(figures)
     }
     worse = [name for name, bound in bounds.items() if not figures[name] <= bound]
     tolerance = f"{HEALTHY_TOLERANCE:.0%} more"
@@ -121,7 +121,7 @@ def pattern_precision(candidate: Model, serving: Model | None, cohort: Cohort | 
     if cohort is None:
         return _unchecked("pattern_precision")
     figures = _scores(head_precision, candidate, serving, cohort, patterned=True)
-    bounds = {name: figures[_of_serving(name)] - AP_TOLERANCE for name in _shared(figures)}
+    bounds = {name: figures[_of_serving(name)] - AP_TOLERANCE for name in _common(figures)}
     worse = [name for name, bound in bounds.items() if not figures[name] >= bound]
     tolerance = f"{AP_TOLERANCE:g} less"
     return _compared("pattern_precision", "average precision", figures, worse, tolerance)
@@ -231,7 +231,7 @@ def _of_serving(contrast: str) -> str:
     return f"{contrast}, serving model"
 
 
-def _shared(figures: dict[str, float]) -> list[str]:
+def _common(figures: dict[str, float]) -> list[str]:
     """The contrasts for which there is a figure of both models to compare."""
     return [name for name in figures if math.isfinite(figures.get(_of_serving(name), math.nan))]
 
@@ -247,13 +247,13 @@ def _compared(
     for name in CONTRASTS:
         if not math.isfinite(figures.get(name, 0.0)):
             return Verdict(gate, False, f"the {what} on {name} is not a finite number.", figures)
-    shared = _shared(figures)
-    if not shared:
+    common = _common(figures)
+    if not common:
         reason = "not checked: there is no serving model with a contrast in common."
         return Verdict(gate, True, reason, figures, checked=False)
     parts = (
         f"{figures[name]:.4g} on {name} (serving model {figures[_of_serving(name)]:.4g})"
-        for name in worse or shared
+        for name in worse or common
     )
     reason = f"the {what} is {', '.join(parts)}; {tolerance} is tolerated."
     return Verdict(gate, not worse, reason, figures)

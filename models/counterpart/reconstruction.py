@@ -189,21 +189,19 @@ def second_pass(
         The clean slices of the second pass where a slice is flagged, else those of the first; the
         departure is the first's, for the second is shown no lesion.
     """
-    rows = [row for row in range(len(slices)) if float(gate[row].max()) >= _FLAGGED]
-    if not rows:
+    flagged = (gate.amax(dim=(1, 2, 3)) >= _FLAGGED)[:, None, None, None]
+    if not flagged.any():
         return first
-    healed = (1.0 - gate[rows]) * slices[rows] + gate[rows] * first.clean[rows]
     again = reconstruct(
         denoiser,
-        healed,
-        brain[rows],
+        (1.0 - gate) * slices + gate * first.clean,
+        brain * flagged,  # all slices keep their numbers, and so their noise
         config,
         seed=derived_seed(seed, _SECOND),
         batch_size=batch_size,
         precision=precision,
     )
-    clean = first.clean.clone()
-    clean[rows] = again.clean
+    clean = torch.where(flagged, again.clean, first.clean)
     return Reconstruction(clean, first.departure)
 
 

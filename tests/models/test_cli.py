@@ -10,7 +10,10 @@ from counterpart import __version__, commands
 from counterpart.cli import build_parser, main
 from counterpart.results import DISCLAIMER
 
-COMMANDS = ("generate", "demo", "prepare", "train", "export", "evaluate", "patterns", "models")
+COMMANDS = (
+    *("generate", "demo", "prepare", "train", "export", "calibrate", "evaluate"),
+    *("patterns", "contrasts", "models"),
+)
 HEAVY = ("torch", "monai", "monailabel", "nibabel", "SimpleITK", "matplotlib", "scipy", "numpy")
 
 
@@ -24,7 +27,9 @@ def test_help_lists_every_command_and_the_disclaimer(capsys: pytest.CaptureFixtu
     assert DISCLAIMER in " ".join(words)
 
 
-@pytest.mark.parametrize("arguments", ["--help", "generate --help", "models publish --help", "--version"])
+@pytest.mark.parametrize(
+    "arguments", ["--help", "generate --help", "models publish --help", "--version"]
+)
 def test_help_loads_nothing_heavy(arguments: str) -> None:
     program = (
         "import sys\n"
@@ -63,8 +68,9 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
         ["generate", "scan.nii"],
         ["generate", "scan.nii", "-o", "out", "--seed", "three"],
         ["generate", "scan.nii", "-o", "out", "--speed", "9"],
-        ["train", "--cohort", "c", "-o", "r", "--stage", "encoder"],
+        ["train", "--cohort", "c", "-o", "r", "--stage", "decoder"],
         ["prepare", "-o", "out"],
+        ["calibrate", "-o", "out"],
     ],
 )
 def test_wrong_usage_ends_with_two(
@@ -82,6 +88,12 @@ def test_options_that_are_not_given_have_their_documented_values() -> None:
     assert (options.model, options.device, options.seed) == ("healthy-brain", "cpu", 0)
     assert options.brain_mask is None
     assert options.overwrite is False
+
+
+def test_calibrating_takes_the_released_model_and_its_version_unless_told() -> None:
+    options = build_parser().parse_args(["calibrate", "--cohort", "c", "-o", "out"])
+    assert (options.model, options.device) == ("healthy-brain", "cpu")
+    assert (options.model_version, options.population) == (None, None)
 
 
 def assert_one_sentence(captured: str, *words: str) -> None:
@@ -109,6 +121,7 @@ def test_a_missing_model_ends_with_a_sentence(
         (["prepare", "{here}/gone", "-o", "{here}/out"], "gone"),
         (["export", "{here}/gone", "--cohort", "{here}", "-o", "{here}/out"], "gone"),
         (["train", "--cohort", "{here}/gone", "-o", "{here}/out"], "gone"),
+        (["calibrate", "--cohort", "{here}", "-o", "{here}/out", "--model", "{here}/gone"], "gone"),
         (["patterns", "--cohort", "{here}/gone", "-o", "{here}/page.png"], "gone"),
         (["patterns", "--cohort", "{here}/gone", "-o", "{here}/page.txt"], "page.txt"),
     ],

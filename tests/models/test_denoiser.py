@@ -1,6 +1,8 @@
 """The denoiser: its forward process, its start from zero, and its input's soft limit."""
 
+import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -155,6 +157,28 @@ def test_an_unknown_setting_is_refused_by_name() -> None:
         DenoiserConfig.from_json({**TINY.to_json(), "colour": 3})
 
 
+def test_a_model_of_before_there_were_conditions_still_reads() -> None:
+    old = {
+        "channels": [16, 32],
+        "attention": [False, False],
+        "residual_blocks": 1,
+        "head_channels": 32,
+        "norm_groups": 8,
+    }
+    assert DenoiserConfig.from_json(old) == TINY
+    assert TINY.condition == "none"
+    assert TINY.encoder is None
+    assert (TINY.fold, TINY.signal_scale) == (2, 1.0)
+    assert TINY.shows_brain and TINY.departure and TINY.adds_to_noisy
+
+
+@pytest.mark.parametrize("values", [{"fold": 0}, {"signal_scale": 0.0}, {"signal_scale": -1.0}])
+def test_an_impossible_form_is_refused_with_its_value(values: dict[str, float]) -> None:
+    (value,) = values.values()
+    with pytest.raises(ModelError, match=f"got .*{value}"):
+        replace(TINY, **values)  # type: ignore[arg-type]
+
+
 def test_levels_that_do_not_match_are_refused() -> None:
     with pytest.raises(ModelError, match=r"one entry per level, got \(16, 32\) and \(False,\)"):
         DenoiserConfig((16, 32), (False,))
@@ -168,3 +192,105 @@ def test_channels_that_no_group_norm_can_split_are_refused() -> None:
 def test_parameters_are_counted() -> None:
     module = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Conv2d(2, 4, 3))
     assert parameter_count(module) == (3 * 5 + 5) + (2 * 4 * 9 + 4)
+
+
+FORMS = [
+    {"fold": 1},
+    {"shows_brain": False},
+    {"departure": False},
+    {"adds_to_noisy": False},
+    {"signal_scale": 0.2},
+    {
+        "fold": 1,
+        "shows_brain": False,
+        "departure": False,
+        "adds_to_noisy": False,
+        "signal_scale": 0.2,
+    },
+]
+
+
+def in_form(form: dict[str, float]) -> Denoiser:
+    torch.manual_seed(0)
+    return Denoiser(replace(TINY, **form)).eval()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_answers_slices_and_survives_json(form: dict[str, float]) -> None:
+    noisy, brain = some_slices()
+    network = trained_a_little(in_form(form))
+    with torch.no_grad():
+        prediction = network(noisy, brain, torch.tensor([5, 300, 800]))
+    assert prediction.clean.shape == prediction.departure.shape == noisy.shape
+    assert not prediction.clean[brain == 0].any()
+    assert bool(prediction.departure.any()) == network.config.departure
+    values = json.loads(json.dumps(network.config.to_json()))
+    assert DenoiserConfig.from_json(values) == network.config
+
+
+@pytest.mark.parametrize(
+    ("form", "seen", "answered"),
+    [
+        ({}, 8, 8),
+        ({"fold": 1}, 2, 2),
+        ({"shows_brain": False}, 4, 8),
+        ({"departure": False}, 8, 4),
+        ({"fold": 1, "shows_brain": False, "departure": False}, 1, 1),
+        ({"fold": 4}, 32, 32),
+    ],
+)
+def test_blocks_of_voxels_become_channels(form: dict[str, float], seen: int, answered: int) -> None:
+    weights = in_form(form).state_dict()
+    assert weights["net.conv_in.conv.weight"].shape[1] == seen
+    assert weights["net.out.2.conv.weight"].shape[0] == answered
+
+
+@pytest.mark.parametrize("form", [{}, {"fold": 1}])
+def test_the_first_channels_are_the_clean_slice_and_the_rest_its_departure(
+    form: dict[str, float],
+) -> None:
+    noisy, brain = some_slices()
+    network = in_form(form)
+    bias = network.net.get_parameter("out.2.conv.bias")
+    half = len(bias) // 2
+    step = torch.tensor([5, 300, 800])
+    with torch.no_grad():
+        bias[:half], bias[half:] = 3.0, -7.0
+        prediction = network(noisy, brain, step)
+    keep = signal_levels()[step].sqrt()[:, None, None, None]
+    torch.testing.assert_close(prediction.clean, (keep * noisy + 3.0) * brain)
+    assert torch.equal(prediction.departure, torch.full_like(noisy, -7.0))
+
+
+@pytest.mark.parametrize("shows", [True, False])
+def test_the_mask_is_seen_only_where_it_is_shown(shows: bool) -> None:
+    noisy, brain = some_slices(1)
+    network = trained_a_little(in_form({"shows_brain": shows}))
+    with torch.no_grad():
+        here, everywhere = (
+            network(noisy, mask, torch.tensor([300])) for mask in (brain, torch.ones_like(brain))
+        )
+    alike = torch.allclose(here.clean, everywhere.clean * brain, atol=1e-6)
+    assert alike == (not shows)
+
+
+def test_an_untrained_denoiser_that_answers_all_answers_nothing() -> None:
+    noisy, brain = some_slices()
+    with torch.no_grad():
+        prediction = in_form({"adds_to_noisy": False})(noisy, brain, torch.tensor([5, 300, 800]))
+    assert not prediction.clean.any()
+
+
+@pytest.mark.parametrize("scale", [0.2, 1.0, 3.0])
+def test_slices_are_scaled_on_the_way_in_and_out(scale: float) -> None:
+    shown, brain = some_slices()
+    network = in_form({"signal_scale": scale})
+    noise = torch.randn(shown.shape, generator=torch.Generator().manual_seed(2)) * brain
+    step = torch.tensor([5, 300, 800])
+    noisy = network.noised(shown, noise, step)
+    share = signal_levels()[step][:, None, None, None]
+    expected = share.sqrt() * scale * shown + (1 - share).sqrt() * noise
+    torch.testing.assert_close(noisy, expected)
+    with torch.no_grad():
+        clean = network(noisy, brain, step).clean
+    torch.testing.assert_close(clean, share.sqrt() * noisy / scale)

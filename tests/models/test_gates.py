@@ -12,7 +12,6 @@ from counterpart import gates
 from counterpart.bundle import CARD, METADATA, Model, load_model, write_manifest
 from counterpart.cohort import Cohort
 from counterpart.gates import (
-    AP_TOLERANCE,
     GATES,
     HEALTHY_TOLERANCE,
     bound_calibration,
@@ -29,6 +28,7 @@ from counterpart.gates import (
 from counterpart.generate import from_slices
 from counterpart.head_answers import compared, head_map
 from counterpart.held_out_heads import validation_heads
+from counterpart.reconstruction import Reconstruction
 from counterpart.residual import AnomalyConfig
 from counterpart.training.examples import Examples
 from counterpart.verdict import Verdict
@@ -232,17 +232,22 @@ def test_precision_is_that_of_the_anomaly_map(
 
 
 def test_finding_less_than_the_serving_model_fails(
-    model_of: Callable[..., Model], a_cohort: Cohort
+    model_of: Callable[..., Model], a_cohort: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seeing = model_of(level=600)
-    blind = model_of("2.0.0", level=600, anomaly=AnomalyConfig(3, 1.0, 0.0))
-    worse, better = (
-        pattern_precision(blind, seeing, a_cohort),
-        pattern_precision(seeing, blind, a_cohort),
-    )
+    seeing, blind = model_of(anomaly=AnomalyConfig(1, 0.0, 1.0)), model_of("2.0.0")
+
+    def answer(model: Model, head: Examples) -> Reconstruction:
+        return (
+            Reconstruction(head.clean, head.departure) if model is seeing else healed(model, head)
+        )
+
+    monkeypatch.setattr(gates, "healed", answer)
+    better = pattern_precision(seeing, blind, a_cohort)
+    worse = pattern_precision(blind, seeing, a_cohort)
     assert better.passed and better.checked
-    assert better.figures["T1"] > worse.figures["T1"] + AP_TOLERANCE
+    assert better.figures["T1"] > 0.8 > 0.2 > better.figures["T1, serving model"]
     assert not worse.passed and "average precision" in worse.reason
+    assert worse.figures["T1"] == better.figures["T1, serving model"]
 
 
 @pytest.mark.parametrize(("less", "passed"), [(-0.1, True), (0.019, True), (0.021, False)])

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from counterpart.brain_extraction import load_brain_model
 from counterpart.cohort import PARTS, read_cohort
 from counterpart.errors import CohortError
 from counterpart.heads import read_heads
@@ -23,6 +24,7 @@ from counterpart.prepare import (
     read_split,
 )
 from counterpart.regions import ATLAS_FILE, REGIONS, read_atlas
+from counterpart.scans import read_mask, read_scan
 from counterpart.template import CANVAS, load_template
 
 
@@ -169,6 +171,27 @@ def test_labels_give_brain_and_anatomy(tmp_path: Path) -> None:
     assert item.subject.pose_overlap > 0.95
     assert (item.arrays["inward"][ventricle] == 0).all()
     assert (item.arrays["tissue"][(0, *ventricle)] > 250).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("part", "filled"), [("train", 0.0), ("calibrate", 1.0)])
+def test_the_brain_of_who_is_held_out_is_found_by_the_network_despite_labels(
+    the_repository: Path, tmp_path: Path, part: str, filled: float
+) -> None:
+    """The labels leave out a bay of 4 cm on the right, which the network does not."""
+    samples = the_repository / "sample_data" / "healthy"
+    scan = read_scan(samples / "healthy-01_T1.nii.gz")
+    brain = read_mask(samples / "healthy-01_brain.nii.gz", scan.grid)
+    points = scan.grid.world(np.moveaxis(np.indices(brain.shape), 0, -1))
+    away = points - points[brain].mean(axis=0)
+    bay = (away[..., 0] > 20) & (np.abs(away[..., 1:]) < 20).all(axis=-1)
+    labels = save(tmp_path / "a_labels.nii.gz", np.uint8(41) * (brain & ~bay), scan.grid.affine)
+    source = Source("a", samples / "healthy-01_T1.nii.gz", labels, None)
+    item = prepare_subject(source, part, load_brain_model())
+    found = np.moveaxis(item.arrays["brain"], 0, -1) > 0
+    point = CANVAS.world(np.moveaxis(np.indices(CANVAS.shape), 0, -1)) - [0.0, -16.0, 5.0]
+    place = (point[..., 0] > 35) & (point[..., 0] < 50) & (np.abs(point[..., 1:]) < 8).all(axis=-1)
+    assert found[place].mean() == pytest.approx(filled)
 
 
 def test_labels_on_another_grid_are_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from counterpart.cohort import Cohort
 from counterpart.denoiser import DenoiserConfig, Prediction, soft_limit
-from counterpart.errors import CohortError
+from counterpart.errors import CohortError, ModelError
 from counterpart.targets import HELD_OUT_FAMILIES, TRAINING_FAMILIES
 from counterpart.training.examples import ExampleConfig, Examples
 from counterpart.training.healing import (
@@ -28,7 +28,8 @@ def some_examples(batch: int = 2) -> Examples:
     departure = torch.rand(shape, generator=generator) * brain
     shown, clean = (6 * torch.randn(shape, generator=generator) * brain for _ in range(2))
     noise = torch.randn(shape, generator=generator)
-    return Examples(shown, clean, brain, departure, noise, torch.rand(batch, generator=generator))
+    time, chance = torch.rand((2, batch), generator=generator)
+    return Examples(shown, clean, brain, departure, noise, time, chance)
 
 
 def some_prediction(examples: Examples) -> Prediction:
@@ -117,6 +118,8 @@ def test_a_batch_without_brain_has_finite_losses() -> None:
         ({"lowest_step": 800}, "got 800 and 800"),
         ({"lowest_step": -1}, "got -1 and 800"),
         ({"highest_step": 1000}, "got 20 and 1000"),
+        ({"code_dropout": -0.1}, "from 0 to 1, got -0.1"),
+        ({"code_dropout": 1.5}, "from 0 to 1, got 1.5"),
     ],
 )
 def test_settings_that_cannot_be_trained_with_are_refused(
@@ -150,3 +153,8 @@ def test_the_network_is_shown_the_limited_patterned_slice(a_module: HealingModul
     noisy = signal.sqrt() * soft_limit(examples.shown) + (1 - signal).sqrt() * examples.noise
     # An untrained network answers the noisy slice, scaled.
     assert torch.allclose(prediction.clean, signal.sqrt() * noisy * examples.brain, atol=1e-5)
+
+
+def test_an_unknown_noise_is_refused() -> None:
+    with pytest.raises(ModelError, match="got 'perlin'"):
+        HealingConfig(noise="perlin")
