@@ -89,7 +89,7 @@ def evidence_words(result: Result) -> str:
     """Say in a sentence what the findings are worth beside healthy scans."""
     evidence = result.evidence
     if evidence.p_value is None or evidence.p_floor is None:
-        return "This contrast is not calibrated on healthy scans: the scores are not p-values."
+        return "Not calibrated on healthy scans of this kind: the scores are not p-values."
     known = f"{evidence.healthy_scans} healthy scans, least possible p {evidence.p_floor:.3f}"
     if not result.findings:
         return f"Nothing beyond what healthy brains show ({known})."

@@ -4,6 +4,7 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from counterpart.targets import HELD_OUT_FAMILIES, TRAINING_FAMILIES
 from counterpart.training.encoder_stage import EncoderModule, EncoderTraining, pair_figures
 from counterpart.training.examples import ExampleConfig
 from counterpart.training.machines import Machines
+from counterpart.training.masked_reconstruction import hidden_error, kept_patches
 from counterpart.training.run import load_averaged_weights
 from counterpart.training.stages import train_encoder
 from counterpart.training.views import ViewMaker, Views
@@ -134,6 +136,48 @@ def test_a_run_with_hidden_patches_trains_the_decoder_too(a_masked_run: Path) ->
         assert len(moved) > len(start) / 2, prefix
     loss = next(float(row["loss"]) for row in figures_of(a_masked_run) if row["loss"])
     assert loss > 0
+
+
+class Alone(EncoderModule):
+    """The first step of a lone process that keeps no log."""
+
+    trainer = SimpleNamespace(world_size=1)  # type: ignore[assignment]
+    global_step = 0  # type: ignore[assignment]
+
+    def log(self, *arguments: object, **options: object) -> None:  # type: ignore[override]
+        pass
+
+
+def test_both_views_are_hidden_under_the_same_patches(a_cohort: Cohort) -> None:
+    """The loss is that of filling in, plus the contrast of what is pooled under the mask."""
+    training = replace(TRAINING, kept_patches=3)
+    module = Alone(NETWORK, training, EXAMPLES, a_cohort)
+    seen: list[torch.Tensor] = []
+    module.encoder.net.conv1.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    with torch.no_grad():
+        loss = module.training_step(torch.arange(3), 0)
+        views = module.maker("train").make_views(training.seed, 0, range(3))
+        kept = kept_patches(training.seed, 0, range(3), 3)
+        hidden = [soft_limit(view) * kept for view in (views.clean, views.patterned)]
+        torch.testing.assert_close(seen[0], torch.cat(hidden))
+        assert module.decoder is not None
+        filled, pooled = [], []
+        for view, slices in zip(hidden, (views.clean, views.patterned), strict=True):
+            found = module.encoder.feature_map(view)
+            filled.append(hidden_error(module.decoder(found), soft_limit(slices), kept))
+            pooled.append(module.encoder.pooled(found))
+        expected = torch.stack(filled).mean() + epsilon_info_nce(*pooled)
+    torch.testing.assert_close(loss, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_the_loss_is_the_contrast_of_the_codes(a_cohort: Cohort) -> None:
+    training = replace(TRAINING, temperature=0.4, margin=1.5)
+    module = Alone(NETWORK, training, EXAMPLES, a_cohort)
+    with torch.no_grad():
+        loss = module.training_step(torch.arange(3), 0)
+        views = module.maker("train").make_views(training.seed, 0, range(3))
+        expected = epsilon_info_nce(*module.codes(views), temperature=0.4, margin=1.5)
+    torch.testing.assert_close(loss, expected)
 
 
 def test_without_hidden_patches_there_is_no_decoder(a_cohort: Cohort) -> None:
