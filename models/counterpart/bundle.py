@@ -4,7 +4,7 @@
 ``configs/metadata.json``           MONAI's description: version, networks, formats
 ``configs/inference.json``          sizes and noise levels (plain values; never executed)
 ``models/model.safetensors``        averaged weights, float16
-``configs/calibrations.json``       healthy thresholds and p-values (`counterpart.calibration`)
+``configs/calibrations.json``       thresholds and p-values (`counterpart.calibration.record`)
 ``models/calibrations.safetensors`` how large a residual health leaves
 ``models/regions.nii.gz``           coarse regions in template space, if known
 ``docs/README.md``                  the model card
@@ -27,7 +27,8 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save
 from torch import nn
 
-from counterpart.calibration import (
+from counterpart.calibration.domain import ScanDomain
+from counterpart.calibration.record import (
     SIMULATION,
     Calibration,
     choose_calibration,
@@ -35,7 +36,6 @@ from counterpart.calibration import (
     unpack_calibrations,
 )
 from counterpart.denoiser import Denoiser, DenoiserConfig
-from counterpart.domain import ScanDomain
 from counterpart.errors import ModelError
 from counterpart.hashing import file_sha256
 from counterpart.reconstruction import ReconstructionConfig
@@ -137,7 +137,10 @@ class Model:
                 "`counterpart calibrate`."
             )
         highest = max(self.calibrations, key=lambda one: one.threshold)
-        borrowed = replace(highest, kind=SIMULATION, masses=(), domain=None)
+        source = f"that of {highest.contrast}, for want of one for {contrast}"
+        borrowed = replace(
+            highest, kind=SIMULATION, masses=(), domain=None, threshold_source=source
+        )
         return borrowed, f"{reason} The threshold is that of {highest.contrast}."
 
 
@@ -170,12 +173,12 @@ def load_model(source: Path | str = DEFAULT_MODEL, *, device: str = "cpu") -> Mo
 
 
 def bundle_folder(source: Path | str) -> Path:
-    """The folder of a bundle: itself, or that which `counterpart.registry.resolve` names.
+    """The folder of a bundle: itself, or that which `counterpart.registry.versions.resolve` names.
 
     Raises:
         ModelError: There is none.
     """
-    from counterpart.registry import resolve  # which reads bundles itself
+    from counterpart.registry.versions import resolve  # which reads bundles itself
 
     return resolve(source)
 

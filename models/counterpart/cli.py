@@ -13,7 +13,7 @@ from pathlib import Path
 
 from counterpart import __version__
 from counterpart.errors import CounterpartError
-from counterpart.models_parser import add_models
+from counterpart.registry.parser import add_models
 
 STAGES = ("brain", "encoder", "denoiser", "calibrate")
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -318,7 +318,7 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _calibrate(options: argparse.Namespace) -> int:
-    from counterpart.calibration_commands import calibrate_model
+    from counterpart.calibration.commands import calibrate_model
 
     return calibrate_model(
         options.model,

@@ -13,14 +13,19 @@ from rich.console import Console
 
 from counterpart.bundle import ModelSettings, read_json, released_weights, write_bundle
 from counterpart.bundle_metadata import bundle_metadata, image_format
-from counterpart.calibrating import calibrate
+from counterpart.calibration.calibrating import calibrate
 from counterpart.cohort import Cohort, read_cohort, source_of
 from counterpart.denoiser import Denoiser, DenoiserConfig, parameter_count
 from counterpart.errors import ModelError
+from counterpart.held_out.selection import (
+    choose_settings,
+    compare_passes,
+    compare_samplers,
+    held_out,
+)
 from counterpart.model_card import CardFacts, Chosen, model_card
 from counterpart.reconstruction import best_precision
 from counterpart.regions import ATLAS_FILE, read_atlas
-from counterpart.selection import choose_settings, compare_passes, compare_samplers, held_out
 from counterpart.targets import HELD_OUT_FAMILIES
 from counterpart.training.condition_effect import ConditionEffect, condition_effects
 from counterpart.training.configurations import Configuration, configuration_named

@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from counterpart import __version__
 from counterpart.brain_extraction import BrainModel, find_brain
 from counterpart.bundle import Model
-from counterpart.calibration import Calibration
+from counterpart.calibration.domain import ScanDomain, scan_domain
+from counterpart.calibration.frame_statistics import frame_statistics
+from counterpart.calibration.record import Calibration
 from counterpart.contrast import (
     Contrast,
     contrast_from_tissue,
     contrast_from_user,
     tell_contrast,
 )
-from counterpart.domain import ScanDomain, scan_domain
 from counterpart.findings import find_findings
-from counterpart.frame_statistics import frame_statistics
 from counterpart.grid import box_around, canonical_orientation
 from counterpart.posed_scan import PosedScan, pose_scan
 from counterpart.reconstruction import Reconstruction, best_precision, reconstruct, second_pass

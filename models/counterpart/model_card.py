@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from counterpart.bundle import ModelSettings
-from counterpart.calibrating import CalibrationFigures
-from counterpart.calibration import Calibration
+from counterpart.calibration.calibrating import CalibrationFigures
+from counterpart.calibration.record import Calibration
 from counterpart.cohort import PARTS, Cohort
+from counterpart.held_out.selection import Choice
 from counterpart.results import DISCLAIMER
-from counterpart.selection import Choice
 from counterpart.training.condition_effect import ConditionEffect, effect_table
 
 REGIONS_SENTENCE = (

@@ -99,7 +99,7 @@ def anomaly_map(
         brain: (I, J, K) brain mask.
         config: Filter and powers.
         thick: Whether slices are thick, and so not mixed with their neighbours.
-        standardise: Turns r into z (`counterpart.residual_scale`); without it z is r.
+        standardise: Turns r into z (`counterpart.calibration.residual_scale`); without it z is r.
 
     Returns:
         (I, J, K) float32, 0 outside the brain.

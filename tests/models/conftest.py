@@ -9,7 +9,7 @@ import torch
 
 from counterpart.bundle import ModelSettings, released_weights, write_bundle
 from counterpart.bundle_metadata import bundle_metadata, image_format
-from counterpart.calibration import SIMULATION, Calibration
+from counterpart.calibration.record import SIMULATION, Calibration
 from counterpart.denoiser import Denoiser, DenoiserConfig
 from counterpart.reconstruction import ReconstructionConfig
 from counterpart.residual import AnomalyConfig

@@ -29,7 +29,7 @@ from counterpart.bundle import (
     write_bundle,
     write_manifest,
 )
-from counterpart.calibration import SIMULATION, Calibration
+from counterpart.calibration.record import SIMULATION, Calibration
 from counterpart.denoiser import Denoiser, DenoiserConfig
 from counterpart.errors import ModelError
 from counterpart.hashing import file_sha256

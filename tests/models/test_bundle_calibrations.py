@@ -25,15 +25,15 @@ from counterpart.bundle import (
     write_calibrations,
     write_manifest,
 )
-from counterpart.calibration import HEALTHY_SCANS, NO_P_VALUE, SIMULATION, Calibration
+from counterpart.calibration.domain import DomainRange, ScanDomain
+from counterpart.calibration.place import PLACE
+from counterpart.calibration.record import HEALTHY_SCANS, NO_P_VALUE, SIMULATION, Calibration
+from counterpart.calibration.residual_scale import ResidualScale
 from counterpart.denoiser import Denoiser, DenoiserConfig
-from counterpart.domain import DomainRange, ScanDomain
 from counterpart.errors import ModelError
 from counterpart.hashing import file_sha256
-from counterpart.place import PLACE
 from counterpart.reconstruction import ReconstructionConfig
 from counterpart.residual import AnomalyConfig
-from counterpart.residual_scale import ResidualScale
 
 NETWORK = DenoiserConfig(
     channels=(8, 16), attention=(False, True), residual_blocks=1, head_channels=8, norm_groups=8

@@ -13,7 +13,7 @@ from torch import nn
 
 from counterpart import output
 from counterpart.bundle import WEIGHTS, ModelSettings, released_weights, write_bundle
-from counterpart.calibration import SIMULATION, Calibration
+from counterpart.calibration.record import SIMULATION, Calibration
 from counterpart.cli import main
 from counterpart.denoiser import Denoiser, DenoiserConfig
 from counterpart.hashing import file_sha256

@@ -13,7 +13,7 @@ from torch import nn
 
 from counterpart import output
 from counterpart.bundle import Model, ModelSettings
-from counterpart.calibration import SIMULATION, Calibration
+from counterpart.calibration.record import SIMULATION, Calibration
 from counterpart.denoiser import Denoiser, DenoiserConfig, Prediction, signal_levels
 from counterpart.errors import CounterpartError
 from counterpart.evaluation import (

@@ -9,20 +9,21 @@ import numpy as np
 import pytest
 import torch
 
-from counterpart import exporting, selection
+from counterpart import exporting
 from counterpart.bundle import CARD, METADATA, load_model
-from counterpart.calibrating import calibrate
-from counterpart.calibration import HEALTHY_SCANS, SIMULATION
+from counterpart.calibration.calibrating import calibrate
+from counterpart.calibration.record import HEALTHY_SCANS, SIMULATION
 from counterpart.cohort import Cohort
 from counterpart.denoiser import DenoiserConfig
 from counterpart.errors import CohortError, ModelError
 from counterpart.exporting import export_run
+from counterpart.held_out import selection
+from counterpart.held_out.selection import Choice
 from counterpart.model_card import REGIONS_SENTENCE
 from counterpart.reconstruction import ReconstructionConfig
 from counterpart.regions import ATLAS_FILE, RegionAtlas, write_atlas
 from counterpart.residual import AnomalyConfig
 from counterpart.results import DISCLAIMER
-from counterpart.selection import Choice
 from counterpart.template import CANVAS
 from counterpart.training.configurations import configuration_named
 from counterpart.training.examples import ExampleConfig

@@ -17,7 +17,7 @@ from scipy import ndimage
 from torch import nn
 
 from counterpart.bundle import DEFAULT_MODEL, Model, ModelSettings, load_model
-from counterpart.calibration import SIMULATION, Calibration
+from counterpart.calibration.record import SIMULATION, Calibration
 from counterpart.denoiser import Denoiser, DenoiserConfig, Prediction, signal_levels
 from counterpart.errors import BrainError
 from counterpart.evaluation import patient_figures

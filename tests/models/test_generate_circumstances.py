@@ -15,7 +15,7 @@ from torch import nn
 
 from counterpart.brain_extraction import BrainModel, load_brain_model
 from counterpart.bundle import Model, ModelSettings
-from counterpart.calibration import SIMULATION, Calibration
+from counterpart.calibration.record import SIMULATION, Calibration
 from counterpart.denoiser import Denoiser, DenoiserConfig, Prediction, signal_levels
 from counterpart.errors import ScanError
 from counterpart.generate import generate_counterpart

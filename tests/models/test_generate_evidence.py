@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 from torch import nn
 
 from counterpart.bundle import Model, ModelSettings
-from counterpart.calibration import HEALTHY_SCANS, NO_P_VALUE, SIMULATION, Calibration
-from counterpart.conformal import conformal_p, largest_mass
+from counterpart.calibration.conformal import conformal_p, largest_mass
+from counterpart.calibration.domain import DomainRange
+from counterpart.calibration.place import PLACE
+from counterpart.calibration.record import HEALTHY_SCANS, NO_P_VALUE, SIMULATION, Calibration
+from counterpart.calibration.residual_scale import ResidualScale
 from counterpart.denoiser import Denoiser, DenoiserConfig, Prediction, signal_levels
-from counterpart.domain import DomainRange
 from counterpart.errors import ModelError
 from counterpart.generate import FrameMaps, compare, generate_counterpart, repaint, repaint_again
 from counterpart.grid import canonical_orientation
 from counterpart.package_data import package_data
-from counterpart.place import PLACE
 from counterpart.posed_scan import PosedScan, pose_scan
 from counterpart.reconstruction import Reconstruction, ReconstructionConfig
 from counterpart.residual import AnomalyConfig
-from counterpart.residual_scale import ResidualScale
 from counterpart.results import Result
 from counterpart.scans import Scan, read_mask, read_scan
 from counterpart.template import CANVAS

@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 
 from counterpart.bundle import ModelSettings
-from counterpart.calibrating import CalibrationFigures
-from counterpart.calibration import HEALTHY_SCANS, SIMULATION, Calibration
+from counterpart.calibration.calibrating import CalibrationFigures
+from counterpart.calibration.domain import DomainRange
+from counterpart.calibration.record import HEALTHY_SCANS, SIMULATION, Calibration
 from counterpart.cohort import Cohort
 from counterpart.denoiser import DenoiserConfig
-from counterpart.domain import DomainRange
 from counterpart.encoder import EncoderConfig
+from counterpart.held_out.selection import Choice
 from counterpart.model_card import (
     CALIBRATION_HEADING,
     REGIONS_SENTENCE,
@@ -22,7 +23,6 @@ from counterpart.model_card import (
 from counterpart.reconstruction import ReconstructionConfig
 from counterpart.residual import AnomalyConfig
 from counterpart.results import DISCLAIMER
-from counterpart.selection import Choice
 from counterpart.training.condition_effect import ConditionEffect
 
 NAN = float("nan")

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from counterpart.brain_network import BrainNetworkConfig
 from counterpart.bundle import DEFAULT_MODEL
-from counterpart.calibration_commands import calibrate_model
+from counterpart.calibration.commands import calibrate_model
 from counterpart.cohort import read_cohort
 from counterpart.denoiser import DenoiserConfig
 from counterpart.errors import CounterpartError

@@ -1,0 +1,1 @@
+"""Reads networks that were trained with MONAI Generative Models."""
