@@ -73,6 +73,12 @@ class DenoiserConfig(PlainConfig):
             )
         if any(width % self.norm_groups for width in self.channels):
             raise ModelError(f"channels {self.channels} must be multiples of {self.norm_groups}.")
+        attending = [w for w, on in zip(self.channels, self.attention, strict=True) if on]
+        if any(width % self.head_channels for width in [*attending, *self.channels[-1:]]):
+            raise ModelError(
+                f"channels {self.channels} must be multiples of {self.head_channels} where there "
+                "is attention, and at the last level."
+            )
         if self.condition not in CONDITIONS:
             known = ", ".join(CONDITIONS)
             raise ModelError(f"expected a condition of {known}, got {self.condition!r}.")

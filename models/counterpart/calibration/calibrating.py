@@ -189,7 +189,7 @@ def _refuse_few(cohort: Cohort, simulated_subjects: int) -> None:
     held_out = [len(cohort.part(name).subjects) for name in ("validate", "calibrate")]
     if min(held_out[0], simulated_subjects) < 2 or sum(held_out) < MIN_SCANS:
         raise ModelError(
-            f"a calibration needs at least two subjects in part 'validate' and {MIN_SCANS} held-out "
-            f"subjects in all, got {held_out[0]} ({simulated_subjects} to render) and "
+            f"a calibration needs at least two subjects in part 'validate' and {MIN_SCANS} "
+            f"held-out subjects in all, got {held_out[0]} ({simulated_subjects} to render) and "
             f"{held_out[1]} in part 'calibrate'. Prepare a cohort with more healthy scans."
         )

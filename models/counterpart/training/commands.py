@@ -156,6 +156,8 @@ def network_of(options: TrainOptions) -> DenoiserConfig:
             f"the condition {condition!r} needs an encoder: train one with `--stage encoder` and "
             "give its run with --encoder."
         )
+    if condition == "none" and options.encoder_run is not None:
+        raise CounterpartError("--encoder has no use with --condition none; leave one of them out.")
     encoder = None if condition == "none" else network.encoder
     network = replace(network, condition=condition, encoder=encoder)
     if options.channels is None:

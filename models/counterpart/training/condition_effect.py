@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from counterpart.denoiser import Denoiser, soft_limit
+from counterpart.errors import ModelError
 from counterpart.training.views import ViewMaker
 
 EFFECT_STEPS = (60, 120, 250, 400, 600, 750, 900)
@@ -67,7 +68,12 @@ def condition_effects(
 
     Returns:
         For each noise level and place, the effect against no code and against another's.
+
+    Raises:
+        ModelError: The denoiser has no condition.
     """
+    if denoiser.config.encoder is None:
+        raise ModelError("the denoiser has no condition, so there is no effect to measure.")
     errors: dict[tuple[int, str, str], list[NDArray[np.float64]]] = {}
     number = 0
     for contrast in EFFECT_CONTRASTS:

@@ -79,6 +79,8 @@ class EncoderModule(lightning.LightningModule):
         self.examples = examples
         self.encoder = Encoder(network).to(memory_format=torch.channels_last)
         self.decoder = PatchDecoder(network) if training.kept_patches < 9 else None
+        # Pooled features are compared then, and the code stays as it was drawn.
+        self.encoder.code.requires_grad_(self.decoder is None)
         self._cohort = cohort
         self._makers: dict[str, ViewMaker] = {}
         self._figures: list[dict[str, torch.Tensor]] = []
@@ -157,7 +159,8 @@ class EncoderModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW; warm-up, constant rate, linear decay to zero."""
-        return optimiser_and_rate(self.parameters(), self.training_config)
+        learning = (part for part in self.parameters() if part.requires_grad)
+        return optimiser_and_rate(learning, self.training_config)
 
     def _of_all_ranks(self, codes: torch.Tensor) -> torch.Tensor:
         """The codes of all ranks in their order, with gradient."""

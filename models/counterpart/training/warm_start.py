@@ -15,6 +15,7 @@ from counterpart.errors import ModelError
 from counterpart.hashing import file_sha256
 from counterpart.training.run import load_averaged_weights
 
+_HINT = "Start from a model of the same size and condition, or without one."
 _CONDITION = ("encoder.", "net.class_embedding.", "tokens.")
 
 
@@ -77,11 +78,9 @@ def begin_with(denoiser: Denoiser, starts: tuple[Start, ...]) -> None:
         try:
             lacking, unknown = denoiser.load_state_dict(start.weights, strict=False)
         except RuntimeError as error:
-            raise ModelError(f"the weights to start from do not fit: {error}") from error
+            wrong = str(error).strip().splitlines()[1].strip()
+            raise ModelError(f"the weights to start from do not fit: {wrong} {_HINT}") from error
         missed = [name for name in lacking if not name.startswith(start.may_lack)]
         if missed or unknown:
             wrong, how = (missed[0], "lack") if missed else (unknown[0], "hold the unknown")
-            raise ModelError(
-                f"the weights to start from do not fit: they {how} {wrong!r}. Start from a model "
-                "of the same size and condition, or without one."
-            )
+            raise ModelError(f"the weights to start from do not fit: they {how} {wrong!r}. {_HINT}")

@@ -45,8 +45,10 @@ def test_the_condition_can_be_chosen() -> None:
     network = network_of(TrainOptions(encoder_run=RUN, condition="cross-attention"))
     assert network.condition == "cross-attention"
     assert network.encoder is not None
-    network = network_of(TrainOptions(encoder_run=RUN, condition="none"))
+    network = network_of(TrainOptions(condition="none"))
     assert (network.condition, network.encoder) == ("none", None)
+    with pytest.raises(CounterpartError, match="--encoder has no use with --condition none"):
+        network_of(TrainOptions(encoder_run=RUN, condition="none"))
 
 
 def test_an_unknown_condition_or_configuration_is_refused_by_name() -> None:
