@@ -19,7 +19,7 @@ def some_examples(seed: int = 0) -> Examples:
     departure[1, 0, 4:6, 4:6] = 0.3
     clean = torch.randn(shape, generator=generator) * brain
     shown = clean + 2.0 * departure
-    return Examples(shown, clean, brain, departure, torch.zeros(shape), torch.zeros(2))
+    return Examples(shown, clean, brain, departure, torch.zeros(shape), *torch.zeros(2, 2))
 
 
 def prediction_of(examples: Examples, clean: torch.Tensor) -> Prediction:
