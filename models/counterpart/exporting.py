@@ -84,7 +84,7 @@ def export_run(
             fixed,
             hashlib.sha256(released_weights(weights)).hexdigest(),
             subjects=(selection_subjects, threshold_subjects),
-            population=data or source_of(cohort_folder),
+            population=(data or source_of(cohort_folder)).rstrip("."),
             progress=status.update,
         )
     facts = CardFacts(

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from counterpart.bundle import CARD, METADATA, SERVING, WEIGHTS, Model, load_model, write_manifest
+from counterpart.bundle import (
+    CARD,
+    METADATA,
+    SERVING,
+    WEIGHTS,
+    Model,
+    bundle_version,
+    load_model,
+    write_manifest,
+)
 from counterpart.cli import main
 from counterpart.cohort import Cohort
 from counterpart.registry import commands as registry_commands
@@ -64,7 +73,8 @@ def test_list_shows_what_serves_and_what_for(run: Run, bundle_of: BundleOf) -> N
     assert new[-2] == hashes[1]
     size = sum(path.stat().st_size for path in resolve("tiny").rglob("*") if path.is_file())
     assert new[-1] == f"{size / 1e6:.1f}"
-    assert rows(text, "healthy-brain")[0][1:4] == ["0.1.0", "yes", "released"]
+    version = bundle_version(resolve("healthy-brain"))
+    assert rows(text, "healthy-brain")[0][1:4] == [version, "yes", "released"]
 
 
 def test_the_registry_of_the_option_is_used(
