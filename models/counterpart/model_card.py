@@ -98,15 +98,15 @@ def model_card(facts: CardFacts, chosen: Chosen, cohort: Cohort) -> str:
         "Made on held-out subjects with pattern families that were never trained on. Noise levels "
         f"{levels.levels}, weights {levels.weights} for the clean slice r is taken from, "
         f"{levels.departure_weights} for the departure channel d; anomaly map = sign(r) · "
-        f"|r|^{powers.residual_power:g} · d^{powers.departure_power:g} after a median of "
-        f"{powers.median_voxels} voxels.",
+        f"|z|^{powers.residual_power:g} · d^{powers.departure_power:g} after a median of "
+        f"{powers.median_voxels} voxels, z being the residual r in units of what health leaves.",
         "",
         "The best of each kind, on simulated patterns of 2 ml or more. Error in spreads, within "
         "the pattern plus without, of the passes within the flagged pattern alone; AP is voxel "
         "average precision. "
         f"{'A second pass is made.' if levels.second_pass else 'No second pass is made.'}",
         "",
-        "| what was varied | levels | powers of r, d | error | AP |",
+        "| what was varied | levels | powers of z, d | error | AP |",
         "|---|---|---|---|---|",
         *(
             f"| {row.kind} | {row.levels} | {row.powers} | {_figure(row.error)} | "
@@ -168,8 +168,10 @@ def _condition_section(settings: ModelSettings, effects: Sequence[ConditionEffec
 
 
 def _best_rows(table: list[Choice], kind: str) -> list[Choice]:
+    """The best rows of a kind; of the powers all, so that each map alone stands beside the two."""
     rows = [row for row in table if row.kind.startswith(kind)]
-    return sorted(rows, key=lambda row: -row.ap if math.isnan(row.error) else row.error)[:_ROWS]
+    best = sorted(rows, key=lambda row: -row.ap if math.isnan(row.error) else row.error)
+    return best if kind == "powers" else best[:_ROWS]
 
 
 def _figure(value: float) -> str:
