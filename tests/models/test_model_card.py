@@ -70,7 +70,7 @@ def test_card_names_model_data_choices_and_thresholds(a_cohort: Cohort) -> None:
         "1.5 million parameters, channels 16–32",
         "7 steps of 2 slices.",
         "Three heads, CC0. 3 healthy subjects were trained on, 2 were held out",
-        "|r|^0.5",
+        "|z|^0.5",
         "| T1 | healthy scans | 0.73 | 19 |",
     ):
         assert text in card

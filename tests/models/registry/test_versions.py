@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from counterpart.brain_extraction import load_brain_model
-from counterpart.bundle import MANIFEST, SERVING, WEIGHTS, load_model
+from counterpart.bundle import MANIFEST, SERVING, WEIGHTS, bundle_version, load_model
 from counterpart.errors import ModelError
 from counterpart.package_data import package_data
 from counterpart.registry import versions as registry
@@ -26,6 +26,7 @@ from counterpart.registry.versions import (
 BundleOf = Callable[..., Path]
 UNGATED = Terms(gates=())
 RELEASED = "healthy-brain"
+RELEASED_VERSION = bundle_version(package_data("pretrained") / RELEASED)
 
 
 def put(bundle: Path, name: str | None = None) -> Path:
@@ -66,7 +67,7 @@ def test_without_a_registry_there_are_the_released_models(a_registry: Path) -> N
     found = [(entry.name, entry.version, entry.source, entry.serving) for entry in entries()]
     assert found == [
         ("brain-extraction", "0.1.0", "released", True),
-        (RELEASED, "0.1.0", "released", True),
+        (RELEASED, RELEASED_VERSION, "released", True),
     ]
     assert not a_registry.exists()
     assert history(RELEASED) == ()
@@ -136,9 +137,9 @@ def test_a_published_model_shadows_the_released_one_of_its_name(
     published = put(bundle_of("9.0.0"), RELEASED)
     assert resolve(RELEASED) == published
     assert load_model(RELEASED).version == "9.0.0"
-    assert resolve(f"{RELEASED}@0.1.0") == released
+    assert resolve(f"{RELEASED}@{RELEASED_VERSION}") == released
     found = [(e.version, e.source, e.serving) for e in entries() if e.name == RELEASED]
-    assert found == [("9.0.0", "registry", True), ("0.1.0", "released", False)]
+    assert found == [("9.0.0", "registry", True), (RELEASED_VERSION, "released", False)]
 
 
 def test_the_brain_network_is_looked_for_in_the_registry_too(
@@ -199,9 +200,9 @@ def test_a_rollback_to_a_named_version(three_versions: Path) -> None:
 def test_a_rollback_ends_at_the_released_version(bundle_of: BundleOf, a_registry: Path) -> None:
     put(bundle_of("9.0.0"), RELEASED)
     entry = rollback(RELEASED)
-    assert (entry.version, entry.source) == ("0.1.0", "released")
+    assert (entry.version, entry.source) == (RELEASED_VERSION, "released")
     assert resolve(RELEASED) == package_data("pretrained") / RELEASED
-    assert serving(RELEASED) == "0.1.0"
+    assert serving(RELEASED) == RELEASED_VERSION
     with pytest.raises(ModelError, match="no version served before"):
         rollback(RELEASED)
     put(bundle_of("9.1.0"), RELEASED)
