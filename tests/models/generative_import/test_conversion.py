@@ -16,6 +16,7 @@ from torch import nn
 from counterpart.bundle import CARD, MANIFEST, METADATA, WEIGHTS, read_json, write_manifest
 from counterpart.cli import main
 from counterpart.errors import ModelError
+from counterpart.generative_import import conversion
 from counterpart.generative_import.comparison import (
     NOT_INSTALLED,
     TOLERANCE,
@@ -241,12 +242,9 @@ def test_defaults_are_taken_and_said(tmp_path: Path) -> None:
 def test_without_generative_it_says_that_nothing_was_compared(
     tmp_path: Path, old_weights: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "counterpart.generative_import.conversion.is_generative_installed", lambda: False
-    )
+    monkeypatch.setattr(conversion, "is_generative_installed", lambda: False)
     save_file(old_weights, tmp_path / "weights.safetensors")
-    config = a_config(tmp_path, arguments({}))
-    out = tmp_path / "network"
+    config, out = a_config(tmp_path, arguments({})), tmp_path / "network"
     imported = import_generative(tmp_path / "weights.safetensors", out, config=config)
     assert imported.verdict == NOT_INSTALLED
     assert NOT_INSTALLED in (out / CARD).read_text()
