@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from stand_ins import StandInDenoiser
 
 from counterpart import output
 from counterpart.bundle import Model, ModelSettings
 from counterpart.calibration.record import SIMULATION, Calibration
-from counterpart.denoiser import Denoiser, DenoiserConfig, Prediction, signal_levels
+from counterpart.denoiser import DenoiserConfig, Prediction
 from counterpart.errors import CounterpartError
 from counterpart.evaluation import (
     PatientFigures,
@@ -37,22 +37,11 @@ WEIGHTS = "abcdef" * 10
 GRID = Grid(SHAPE, np.diag([2.0, -3.0, 4.0, 1.0]))
 
 
-class LimitingDenoiser(Denoiser):
+class LimitingDenoiser(StandInDenoiser):
     """A healthy slice has nothing above 1.2 spreads; what has departs from health."""
 
-    def __init__(self) -> None:
-        nn.Module.__init__(self)
-        self.config = DenoiserConfig()
-        self.register_buffer("signal", signal_levels())
-
-    def forward(
-        self,
-        noisy: torch.Tensor,
-        brain: torch.Tensor,
-        step: torch.Tensor,
-        code: torch.Tensor | None = None,
-    ) -> Prediction:
-        return Prediction(noisy.clamp(max=1.2) * brain, 8.0 * (noisy - 2.0))
+    def answer(self, shown: torch.Tensor, brain: torch.Tensor, step: torch.Tensor) -> Prediction:
+        return Prediction(shown.clamp(max=1.2) * brain, 8.0 * (shown - 2.0))
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
-from torch import nn
+from stand_ins import StandInDenoiser
 
 from counterpart.bundle import DEFAULT_MODEL, Model, ModelSettings, load_model
 from counterpart.calibration.record import SIMULATION, Calibration
-from counterpart.denoiser import Denoiser, DenoiserConfig, Prediction, signal_levels
+from counterpart.denoiser import DenoiserConfig, Prediction
 from counterpart.errors import BrainError
 from counterpart.evaluation import patient_figures
 from counterpart.findings import MIN_VOLUME_ML
@@ -46,22 +46,10 @@ WEIGHTS = "f" * 64
 ORIENTATIONS = ("LPS", "ASR", "IPL", "SRA", "RIP", "PLI")
 
 
-class LimitingDenoiser(Denoiser):
+class LimitingDenoiser(StandInDenoiser):
     """A healthy slice has nothing above the limit; what has departs from health."""
 
-    def __init__(self) -> None:
-        nn.Module.__init__(self)
-        self.config = DenoiserConfig()
-        self.register_buffer("signal", signal_levels())
-
-    def forward(
-        self,
-        noisy: torch.Tensor,
-        brain: torch.Tensor,
-        step: torch.Tensor,
-        code: torch.Tensor | None = None,
-    ) -> Prediction:
-        shown = noisy / self.signal[step].sqrt()[:, None, None, None]
+    def answer(self, shown: torch.Tensor, brain: torch.Tensor, step: torch.Tensor) -> Prediction:
         return Prediction(shown.clamp(max=LIMIT) * brain, 8.0 * (shown - 2.0))
 
 

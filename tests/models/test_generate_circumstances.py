@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from stand_ins import StandInDenoiser
 
 from counterpart.brain_extraction import BrainModel, load_brain_model
 from counterpart.bundle import Model, ModelSettings
 from counterpart.calibration.record import SIMULATION, Calibration
-from counterpart.denoiser import Denoiser, DenoiserConfig, Prediction, signal_levels
+from counterpart.denoiser import DenoiserConfig, Prediction
 from counterpart.errors import ScanError
 from counterpart.generate import generate_counterpart
 from counterpart.package_data import package_data
@@ -35,20 +35,9 @@ CALIBRATIONS = (
 )
 
 
-class BrightIsSick(Denoiser):
-    def __init__(self) -> None:
-        nn.Module.__init__(self)
-        self.config = DenoiserConfig()
-        self.register_buffer("signal", signal_levels())
-
-    def forward(
-        self,
-        noisy: torch.Tensor,
-        brain: torch.Tensor,
-        step: torch.Tensor,
-        code: torch.Tensor | None = None,
-    ) -> Prediction:
-        return Prediction(noisy.clamp(max=1.2) * brain, 8.0 * (noisy - 2.0))
+class BrightIsSick(StandInDenoiser):
+    def answer(self, shown: torch.Tensor, brain: torch.Tensor, step: torch.Tensor) -> Prediction:
+        return Prediction(shown.clamp(max=1.2) * brain, 8.0 * (shown - 2.0))
 
 
 def a_model(regions: RegionAtlas | None = None) -> Model:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from stand_ins import StandInDenoiser
 
 from counterpart.bundle import Model, ModelSettings
 from counterpart.calibration.conformal import conformal_p, largest_mass
@@ -18,7 +18,7 @@ from counterpart.calibration.domain import DomainRange
 from counterpart.calibration.place import PLACE
 from counterpart.calibration.record import HEALTHY_SCANS, NO_P_VALUE, SIMULATION, Calibration
 from counterpart.calibration.residual_scale import ResidualScale
-from counterpart.denoiser import Denoiser, DenoiserConfig, Prediction, signal_levels
+from counterpart.denoiser import DenoiserConfig, Prediction
 from counterpart.errors import ModelError
 from counterpart.generate import FrameMaps, compare, generate_counterpart, repaint, repaint_again
 from counterpart.grid import canonical_orientation
@@ -51,22 +51,10 @@ RENDERED = Calibration(
 )
 
 
-class HalvingDenoiser(Denoiser):
+class HalvingDenoiser(StandInDenoiser):
     """A healthy slice has half as much above the limit; what has departs from health."""
 
-    def __init__(self) -> None:
-        nn.Module.__init__(self)
-        self.config = DenoiserConfig()
-        self.register_buffer("signal", signal_levels())
-
-    def forward(
-        self,
-        noisy: torch.Tensor,
-        brain: torch.Tensor,
-        step: torch.Tensor,
-        code: torch.Tensor | None = None,
-    ) -> Prediction:
-        shown = noisy / self.signal[step].sqrt()[:, None, None, None]
+    def answer(self, shown: torch.Tensor, brain: torch.Tensor, step: torch.Tensor) -> Prediction:
         clean = shown - 0.5 * (shown - LIMIT).clamp(min=0.0)
         return Prediction(clean * brain, 8.0 * (shown - 2.0))
 

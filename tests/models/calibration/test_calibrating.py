@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from stand_ins import StandInDenoiser
 
 from counterpart.calibration.calibrating import (
     CalibrationFigures,
@@ -17,7 +17,7 @@ from counterpart.calibration.conformal import largest_mass
 from counterpart.calibration.healthy_threshold import HealthyMap, flagged_in_health
 from counterpart.calibration.record import HEALTHY_SCANS, NO_P_VALUE, SIMULATION, Calibration
 from counterpart.cohort import Cohort
-from counterpart.denoiser import Denoiser, DenoiserConfig, Prediction, signal_levels
+from counterpart.denoiser import Prediction
 from counterpart.errors import CohortError, ModelError
 from counterpart.held_out.answers import cross_fitted_maps, fitted_scale, head_answer, head_map
 from counterpart.held_out.heads import cohort_heads
@@ -31,22 +31,11 @@ ANOMALY = AnomalyConfig()
 Calibrated = tuple[Calibration, CalibrationFigures]
 
 
-class LimitingDenoiser(Denoiser):
+class LimitingDenoiser(StandInDenoiser):
     """A healthy slice has nothing above 0.8 spreads; what has departs from health."""
 
-    def __init__(self) -> None:
-        nn.Module.__init__(self)
-        self.config = DenoiserConfig()
-        self.register_buffer("signal", signal_levels())
-
-    def forward(
-        self,
-        noisy: torch.Tensor,
-        brain: torch.Tensor,
-        step: torch.Tensor,
-        code: torch.Tensor | None = None,
-    ) -> Prediction:
-        return Prediction(noisy.clamp(max=0.8) * brain, 4.0 * (noisy - 1.0))
+    def answer(self, shown: torch.Tensor, brain: torch.Tensor, step: torch.Tensor) -> Prediction:
+        return Prediction(shown.clamp(max=0.8) * brain, 4.0 * (shown - 1.0))
 
 
 def calibrated_on(cohort: Cohort) -> Calibrated:

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from stand_ins import StandInDenoiser
 
-from counterpart.denoiser import Denoiser, DenoiserConfig, Prediction, signal_levels
+from counterpart.denoiser import Prediction
 from counterpart.errors import ModelError
 from counterpart.generate import as_slices
 from counterpart.held_out.answers import (
@@ -26,22 +26,10 @@ SHAPE = (32, 40, 24)
 PLAIN = AnomalyConfig(median_voxels=1, departure_power=0.0)
 
 
-class HalfDenoiser(Denoiser):
+class HalfDenoiser(StandInDenoiser):
     """Answers half of what it is shown; departs where that is above 0."""
 
-    def __init__(self) -> None:
-        nn.Module.__init__(self)
-        self.config = DenoiserConfig()
-        self.register_buffer("signal", signal_levels())
-
-    def forward(
-        self,
-        noisy: torch.Tensor,
-        brain: torch.Tensor,
-        step: torch.Tensor,
-        code: torch.Tensor | None = None,
-    ) -> Prediction:
-        shown = noisy / self.signal[step].sqrt()[:, None, None, None]
+    def answer(self, shown: torch.Tensor, brain: torch.Tensor, step: torch.Tensor) -> Prediction:
         return Prediction(0.5 * shown * brain, 40.0 * shown)
 
 

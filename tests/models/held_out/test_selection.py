@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from stand_ins import StandInDenoiser
 from torch import nn
 
 from counterpart.calibration.record import SIMULATION, Calibration
@@ -63,22 +64,10 @@ class RightOnce(Denoiser):
         return Prediction(clean, logit if self.config.departure else torch.zeros_like(noisy))
 
 
-class HalvingDenoiser(Denoiser):
+class HalvingDenoiser(StandInDenoiser):
     """Health is 0 everywhere; halves what it is shown, and sees that it departs from health."""
 
-    def __init__(self) -> None:
-        nn.Module.__init__(self)
-        self.config = DenoiserConfig()
-        self.register_buffer("signal", signal_levels())
-
-    def forward(
-        self,
-        noisy: torch.Tensor,
-        brain: torch.Tensor,
-        step: torch.Tensor,
-        code: torch.Tensor | None = None,
-    ) -> Prediction:
-        shown = noisy / self.signal[step].sqrt()[:, None, None, None]
+    def answer(self, shown: torch.Tensor, brain: torch.Tensor, step: torch.Tensor) -> Prediction:
         return Prediction(0.5 * shown * brain, 20.0 * (shown - 0.5))
 
 
