@@ -98,16 +98,6 @@ class Calibration:
         """p-value of a finding of this mass; None from simulation or without calibration scans."""
         return conformal_p(mass, self.masses) if self.n else None
 
-    def p_in_words(self, mass: float) -> str:
-        """The p-value as it is printed, with its floor where it lies there."""
-        p, least = self.p_value(mass), self.p_floor
-        if p is None or least is None:
-            return NO_P_VALUE if self.kind == SIMULATION else "no p-value"
-        known = f"{self.n} healthy scans"
-        if p > least:
-            return f"p = {p:.3f} ({known})"
-        return f"p ≤ {least:.3f}, the least that {known} can show"
-
     def applies_to(
         self, contrast: str, weights_sha256: str, domain: ScanDomain | None
     ) -> tuple[bool, str]:

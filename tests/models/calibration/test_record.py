@@ -81,14 +81,6 @@ def test_p_values_compare_with_the_masses() -> None:
     assert known.p_value(0.0) == 1.0
 
 
-def test_the_floor_is_printed() -> None:
-    known = a_calibration()
-    assert known.p_in_words(2.6) == "p = 0.500 (9 healthy scans)"
-    assert known.p_in_words(1e6) == "p ≤ 0.100, the least that 9 healthy scans can show"
-    assert a_simulation().p_in_words(1e6) == NO_P_VALUE == "from simulation, no p-value"
-    assert a_calibration(masses=()).p_in_words(1.0) == "no p-value"
-
-
 def test_simulation_and_missing_scans_give_no_p_value() -> None:
     for known in (a_simulation(), a_calibration(masses=())):
         assert known.p_value(3.0) is None
