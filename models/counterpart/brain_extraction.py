@@ -302,15 +302,27 @@ def _on_canvas(head: torch.Tensor, start: Sequence[int], model: BrainModel) -> t
         padding.append((low - first, first + size - high))
     inner = head[(slice(None), slice(None), *box)]
     canvas = functional.pad(inner, [side for pair in reversed(padding) for side in pair])
-    precision = best_precision(head.device)
-    with (
-        torch.inference_mode(),
-        torch.autocast(head.device.type, precision, enabled=precision != torch.float32),
-    ):
-        answer = torch.sigmoid(model.network(canvas)).float()
+    answer = _probability(canvas, model)
     found = torch.zeros_like(head)
     found[(slice(None), slice(None), *box)] = answer[(slice(None), slice(None), *cut)]
     return found
+
+
+def _probability(canvas: torch.Tensor, model: BrainModel) -> torch.Tensor:
+    """The network's probability for a canvas, in the device's best precision.
+
+    Narrow 3-D convolutions in bfloat16 on the CPU multiply unset memory by zero weights (oneDNN
+    pads the channels), which is nothing unless that memory holds no number: then once more in
+    float32.
+    """
+    precision = best_precision(canvas.device)
+    half = precision != torch.float32
+    with torch.inference_mode():
+        with torch.autocast(canvas.device.type, precision, enabled=half):
+            answer = torch.sigmoid(model.network(canvas)).float()
+        if half and not bool(answer.isfinite().all()):
+            answer = torch.sigmoid(model.network(canvas)).float()
+    return answer
 
 
 def head_corner(head: torch.Tensor) -> list[int]:

@@ -51,6 +51,16 @@ class BrightIsBrain(nn.Module):
         return self.steepness * (heads - middle)
 
 
+class NoNumberInHalf(BrightIsBrain):
+    """Answers no number in one voxel, unless it computes in full precision."""
+
+    def forward(self, heads: torch.Tensor) -> torch.Tensor:
+        answer = super().forward(heads)
+        if torch.is_autocast_enabled("cpu"):
+            answer[0, 0, 0, 0, 0] = torch.nan
+        return answer
+
+
 class Constant(nn.Module):
     """The same answer wherever the head is."""
 
@@ -152,6 +162,18 @@ def test_the_brain_is_found_on_every_grid(name: str) -> None:
     assert found.dtype == np.float32
     assert 0.0 <= float(found.min()) <= float(found.max()) <= 1.0
     assert dice(found > 0.5, drawn_brain(grid)) > least
+
+
+def test_an_answer_without_number_is_asked_for_in_full_precision(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        "counterpart.brain_extraction.best_precision", lambda device: torch.bfloat16
+    )
+    network = NoNumberInHalf()
+    found = brain_probability(a_head(THIN), THIN, a_model(network))
+    assert len(network.shown) == 2
+    assert dice(found > 0.5, drawn_brain(THIN)) > 0.9
 
 
 @pytest.mark.parametrize("name", ["oblique by 25 degrees", "oblique about all axes"])

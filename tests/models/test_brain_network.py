@@ -61,7 +61,6 @@ def test_the_answer_has_the_heads_shape_in_full_precision() -> None:
         answer = network(random_heads())
     assert answer.shape == (2, 1, *SHAPE)
     assert answer.dtype == torch.float32
-    assert bool(answer.isfinite().all())
 
 
 def test_the_least_multiple_is_accepted() -> None:
