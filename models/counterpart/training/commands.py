@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 from rich.console import Console
 
 from counterpart.brain_network import BrainNetworkConfig
@@ -20,9 +18,7 @@ from counterpart.denoiser import DenoiserConfig
 from counterpart.errors import CounterpartError
 from counterpart.training.brain_stage import BrainTraining
 from counterpart.training.configurations import configuration_named
-from counterpart.training.examples import ExampleConfig
 from counterpart.training.head_examples import HeadExampleConfig
-from counterpart.training.healing import HealingConfig, HealingModule, healing_losses
 from counterpart.training.machines import ONE_DEVICE, Machines
 from counterpart.training.pattern_page import draw_page
 from counterpart.training.ranks import is_first_rank
@@ -159,13 +155,22 @@ def network_of(options: TrainOptions) -> DenoiserConfig:
     if condition == "none" and options.encoder_run is not None:
         raise CounterpartError("--encoder has no use with --condition none; leave one of them out.")
     encoder = None if condition == "none" else network.encoder
-    network = replace(network, condition=condition, encoder=encoder)
-    if options.channels is None:
+    return with_channels(replace(network, condition=condition, encoder=encoder), options.channels)
+
+
+def with_channels(network: DenoiserConfig, channels: Sequence[int] | None) -> DenoiserConfig:
+    """A denoiser of other widths; with another number of levels, the lowest keeps its attention.
+
+    Args:
+        network: The denoiser.
+        channels: Widths by level; None leaves it as it is.
+    """
+    if channels is None:
         return network
     attention = network.attention
-    if len(options.channels) != len(attention):
-        attention = (False,) * (len(options.channels) - 1) + (attention[-1],)
-    return replace(network, channels=tuple(options.channels), attention=attention)
+    if len(channels) != len(attention):
+        attention = (False,) * (len(channels) - 1) + (attention[-1],)
+    return replace(network, channels=tuple(channels), attention=attention)
 
 
 def brain_network_of(channels: Sequence[int] | None) -> BrainNetworkConfig:
@@ -181,38 +186,6 @@ def brain_network_of(channels: Sequence[int] | None) -> BrainNetworkConfig:
             f"the brain network takes one width, got {list(channels)}; each level doubles it."
         )
     return BrainNetworkConfig(channels=channels[0])
-
-
-def time_training(cohort: Path, channels: Sequence[int] | None, steps: int, device: str) -> int:
-    """Print seconds per step with and without making the examples, measured in one run."""
-    place = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
-    healing = HealingConfig(steps=steps)
-    module = HealingModule(
-        network_of(TrainOptions(channels=channels)), healing, ExampleConfig(), read_cohort(cohort)
-    )
-    module = module.to(place)
-    maker = module.maker("train")
-    samples = range(healing.batch_size)
-    fixed = maker.make(1, 0, samples)
-    optimizer = torch.optim.AdamW(module.denoiser.parameters())
-    step = torch.full((healing.batch_size,), 250, device=place)
-
-    def network_step(number: int) -> None:
-        with torch.autocast(place.type, torch.bfloat16):
-            losses = healing_losses(module.predict(fixed, step), fixed, healing)
-        optimizer.zero_grad()
-        (losses[0] + losses[1]).backward()
-        optimizer.step()
-
-    making = _seconds(lambda number: maker.make(1, number, samples), steps, place)
-    network = _seconds(network_step, steps, place)
-    Console().print(
-        f"{place}: {making + network:.3f} s per step of {healing.batch_size} slices, of which "
-        f"{making:.3f} s make the examples (patterns, contrasts); without them {network:.3f} s, "
-        f"ratio {(making + network) / network:.2f}",
-        highlight=False,
-    )
-    return 0
 
 
 def draw_pattern_page(cohort: Path, out: Path, *, seed: int) -> int:
@@ -264,15 +237,3 @@ def draw_contrast_page(
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     console.print(f"Open {out}", soft_wrap=True, highlight=False, markup=False)
     return 0
-
-
-def _seconds(work: Callable[[int], object], times: int, place: torch.device) -> float:
-    work(0)
-    if place.type == "cuda":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    for number in range(times):
-        work(number + 1)
-    if place.type == "cuda":
-        torch.cuda.synchronize()
-    return (time.perf_counter() - start) / times

@@ -7,7 +7,7 @@ import pytest
 
 from counterpart.denoiser import DenoiserConfig
 from counterpart.errors import CounterpartError, ModelError
-from counterpart.training.commands import TrainOptions, network_of, time_training, train
+from counterpart.training.commands import TrainOptions, network_of, train
 from counterpart.training.configurations import CONFIGURATIONS
 from counterpart.training.healing import HealingConfig
 from counterpart.training.machines import Machines
@@ -70,20 +70,6 @@ def test_what_is_not_given_is_the_schedules_own() -> None:
     assert TrainOptions(seed=4).schedule(default) == replace(default, seed=4)
     given = TrainOptions(steps=9, batch_size=2, seed=1).schedule(default)
     assert given == replace(default, steps=9, batch_size=2, seed=1)
-
-
-def test_timing_prints_a_ratio_of_parts_that_add_up(
-    a_cohort_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    time_training(a_cohort_folder, [16, 32], 1, "cpu")
-    words = capsys.readouterr().out.replace("\n", " ").split()
-    units = [unit.strip(",") for unit in words[1:]]
-    seconds = [float(word) for word, unit in zip(words, units, strict=False) if unit == "s"]
-    total, making, network = seconds
-    assert total == pytest.approx(making + network, abs=0.002)
-    ratio = float(words[-1])
-    assert ratio == pytest.approx(total / network, abs=0.05)
-    assert making > 0
 
 
 @pytest.mark.slow
