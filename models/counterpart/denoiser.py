@@ -25,6 +25,7 @@ from torch.nn import functional
 
 from counterpart.encoder import Encoder, EncoderConfig
 from counterpart.errors import ModelError
+from counterpart.group_norm import use_fast_group_norms
 from counterpart.plain_config import PlainConfig
 
 STEPS = 1000
@@ -128,6 +129,7 @@ class Denoiser(nn.Module):
         super().__init__()
         self.config = config
         self.net = _network(config)
+        use_fast_group_norms(self.net)
         if config.encoder is not None:
             self.encoder = Encoder(config.encoder)
             size = config.encoder.code_size
@@ -205,6 +207,7 @@ def _network(config: DenoiserConfig) -> DiffusionModelUNet:
         num_class_embeds=1 if config.condition == "embedding" else None,
         with_conditioning=attends,
         cross_attention_dim=_TOKEN_SIZE if attends else None,
+        use_flash_attention=True,
     )
 
 

@@ -13,6 +13,7 @@ from monai.networks.nets import ResNet
 from torch import nn
 
 from counterpart.errors import ModelError
+from counterpart.group_norm import GroupNorm
 from counterpart.plain_config import PlainConfig
 
 BLOCKS = ("basic", "bottleneck")
@@ -116,6 +117,6 @@ class Encoder(nn.Module):
 def _use_group_norms(module: nn.Module, groups: int) -> None:
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d):
-            setattr(module, name, nn.GroupNorm(groups, child.num_features))
+            setattr(module, name, GroupNorm(groups, child.num_features))
         else:
             _use_group_norms(child, groups)
