@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from counterpart.grid import FloatArray, Grid
+from counterpart.grid import Box, FloatArray, Grid, box_around
 from counterpart.regions import RegionAtlas
 
 MIN_VOLUME_ML = 0.1
@@ -69,13 +70,15 @@ def find_findings(
     Returns:
         Findings by falling volume, and the mask (I, J, K), the finding's number in its voxels.
     """
-    parts: list[tuple[NDArray[np.bool_], tuple[slice, ...], str]] = []
+    parts: list[tuple[NDArray[np.bool_], Box, str]] = []
     for sign, direction in ((1.0, "brighter"), (-1.0, "darker")):
-        labels, _ = ndimage.label(sign * anomaly >= threshold, np.ones((3, 3, 3)))
-        for number, box in enumerate(ndimage.find_objects(labels), start=1):
-            inside = labels[box] == number
+        over = sign * anomaly >= threshold
+        around = box_around(over, 0)  # most of a scan holds nothing
+        labels, _ = ndimage.label(over[around], np.ones((3, 3, 3)))
+        for number, found in enumerate(ndimage.find_objects(labels), start=1):
+            inside = labels[found] == number
             if inside.sum() * grid.voxel_volume_ml >= min_volume_ml:
-                parts.append((inside, box, direction))
+                parts.append((inside, _moved(found, around), direction))
     parts.sort(key=lambda part: -int(part[0].sum()))
     numbers = np.zeros(anomaly.shape, np.uint8)
     findings = []
@@ -97,6 +100,15 @@ def find_findings(
             )
         )
     return findings, numbers
+
+
+def _moved(box: Sequence[slice], around: Box) -> Box:
+    """A box within a box, as slices of the whole array."""
+    first, second, third = (
+        slice(part.start + outer.start, part.stop + outer.start)
+        for part, outer in zip(box, around, strict=True)
+    )
+    return (first, second, third)
 
 
 def _centre(points: FloatArray) -> tuple[float, float, float]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from counterpart.errors import CounterpartError
+from counterpart.report.content import gather_content
 from counterpart.report.html import render_html
 from counterpart.report.png import render_report
 from counterpart.results import DISCLAIMER, Result
@@ -20,7 +20,7 @@ from counterpart.scans import write_map
 
 MAPS = ("reconstruction", "counterpart", "residual", "anomaly")
 MASKS = ("mask", "brain")
-FORMATS = ("nii.gz", "nrrd", "mha", "dicom")
+FORMATS = ("nii.gz", "nii", "nrrd", "mha", "dicom")
 _TITLES = {
     "reconstruction": "Reconstruction (as in health, ungated)",
     "counterpart": "Healthy counterpart",
@@ -30,8 +30,9 @@ _TITLES = {
     "brain": "Brain mask",
 }
 _SLICE_SUFFIX = ".dcm"
+_WRITERS = 4
 FILES = {
-    *(f"{name}.{ending}" for name in (*MAPS, *MASKS) for ending in FORMATS[:3]),
+    *(f"{name}.{ending}" for name in (*MAPS, *MASKS) for ending in FORMATS[:-1]),
     "findings.json",
     "provenance.json",
     "report.html",
@@ -106,11 +107,38 @@ def write_result(
             shutil.rmtree(work)
 
 
+def write_images(result: Result, folder: Path, image_format: str) -> None:
+    """Write maps and masks into a folder, several at a time.
+
+    Args:
+        result: What to write.
+        folder: An existing folder.
+        image_format: One of `FORMATS`.
+    """
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        for image in [
+            pool.submit(_write_image, result, name, folder, image_format)
+            for name in (*MAPS, *MASKS)
+        ]:
+            image.result()
+
+
+def write_reports(result: Result, folder: Path) -> None:
+    """Write ``report.png`` and ``report.html`` into an existing folder."""
+    content = gather_content(result)
+    render_report(content, folder / "report.png")
+    render_html(content, folder / "report.html")
+
+
 def _write_files(result: Result, folder: Path, image_format: str) -> None:
-    for name in MAPS:
-        _write_image(result, name, getattr(result, name).astype(np.float32), folder, image_format)
-    for name in MASKS:
-        _write_image(result, name, getattr(result, name), folder, image_format)
+    with ThreadPoolExecutor(1) as pool:  # packing leaves Python free for the reports
+        images = pool.submit(write_images, result, folder, image_format)
+        _write_findings(result, folder)
+        write_reports(result, folder)
+        images.result()
+
+
+def _write_findings(result: Result, folder: Path) -> None:
     findings = {
         "disclaimer": DISCLAIMER,
         "threshold": result.threshold,
@@ -120,13 +148,12 @@ def _write_files(result: Result, folder: Path, image_format: str) -> None:
     }
     (folder / "findings.json").write_text(json.dumps(findings, indent=1) + "\n")
     (folder / "provenance.json").write_text(json.dumps(result.provenance, indent=1) + "\n")
-    render_report(result, folder / "report.png")
-    render_html(result, folder / "report.html")
 
 
-def _write_image(
-    result: Result, name: str, values: NDArray[Any], folder: Path, image_format: str
-) -> None:
+def _write_image(result: Result, name: str, folder: Path, image_format: str) -> None:
+    values = getattr(result, name)
+    if name in MAPS:
+        values = values.astype(np.float32)
     if image_format != "dicom":
         write_map(folder / f"{name}.{image_format}", values, result.scan)
         return

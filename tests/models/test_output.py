@@ -77,7 +77,9 @@ def a_result() -> Result:
             "thick_slices": False,
             "versions": {"counterpart": "0"},
         },
-        evidence=Evidence(0.25, 0.05, 19, "19 held-out healthy scans", "Calibrated on nobody."),
+        evidence=Evidence(
+            0.25, 0.05, 19, "19 held-out healthy scans", "Calibrated on nobody.", 4.5
+        ),
     )
 
 
@@ -112,6 +114,29 @@ def test_maps_keep_values_affine_and_codes(
 
 
 @pytest.mark.usefixtures("a_blank_report")
+def test_maps_can_be_written_unpacked(a_result: Result, tmp_path: Path) -> None:
+    write_result(a_result, tmp_path / "head", image_format="nii")
+    for name in (*FLOATS, *INTEGERS):
+        path = tmp_path / "head" / f"{name}.nii"
+        assert path.read_bytes()[344:348] == b"n+1\x00"
+        np.testing.assert_array_equal(np.asarray(nib.load(path).dataobj), getattr(a_result, name))
+
+
+@pytest.mark.usefixtures("a_blank_report")
+def test_a_map_that_cannot_be_written_leaves_nothing_behind(
+    a_result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path, *_: object) -> None:
+        if path.name.startswith("residual"):
+            raise OSError("the disk is full")
+
+    monkeypatch.setattr(output, "write_map", fail)
+    with pytest.raises(OSError, match="disk is full"):
+        write_result(a_result, tmp_path / "head")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("a_blank_report")
 def test_findings_and_provenance_are_written_in_full(a_result: Result, tmp_path: Path) -> None:
     write_result(a_result, tmp_path / "head")
     findings = json.loads((tmp_path / "head" / "findings.json").read_text())
@@ -127,6 +152,7 @@ def test_findings_and_provenance_are_written_in_full(a_result: Result, tmp_path:
         "healthy_scans": 19,
         "source": "19 held-out healthy scans",
         "reason": "Calibrated on nobody.",
+        "largest_mass": 4.5,
     }
     provenance = json.loads((tmp_path / "head" / "provenance.json").read_text())
     assert provenance == a_result.provenance

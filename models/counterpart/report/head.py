@@ -155,6 +155,15 @@ def label_findings(
         grid: Of both arrays.
     """
     labels = np.zeros(mask.shape, np.int64)
+    box = box_around(mask, 0)  # most of a scan holds nothing
+    labels[box] = _numbered(findings, mask[box], anomaly[box], grid.cropped(box))
+    return labels
+
+
+def _numbered(
+    findings: Sequence[Finding], mask: NDArray[np.bool_], anomaly: NDArray[np.float32], grid: Grid
+) -> NDArray[np.int64]:
+    labels = np.zeros(mask.shape, np.int64)
     index_from_world = np.linalg.inv(grid.affine)
     for direction, sign in (("brighter", 1.0), ("darker", -1.0)):
         parts, count = ndimage.label(mask & (sign * anomaly > 0), np.ones((3, 3, 3)))

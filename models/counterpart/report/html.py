@@ -11,7 +11,7 @@ import numpy as np
 
 from counterpart.baselines import baseline_in_words
 from counterpart.findings import Finding
-from counterpart.report.content import Content, gather_content
+from counterpart.report.content import Content
 from counterpart.report.figures import (
     legend,
     localisers,
@@ -43,26 +43,26 @@ from counterpart.results import DISCLAIMER, Result
 DEEPEST = 3
 
 
-def render_html(result: Result, path: Path) -> None:
+def render_html(content: Content, path: Path) -> None:
     """Write the report as one HTML file; the same result gives the same bytes.
 
     Args:
-        result: What to show.
+        content: What to show.
         path: File to write.
     """
-    path.write_bytes(build_html(result).encode("utf-8"))
+    path.write_bytes(build_html(content).encode("utf-8"))
 
 
-def build_html(result: Result) -> str:
+def build_html(content: Content) -> str:
     """The report as one HTML page that loads nothing from outside.
 
     It holds every axial slice with brain, in at most a pixel per millimetre, behind a slider; the
     chosen slices of the PNG report are there without any script as well.
 
     Args:
-        result: What to show.
+        content: What to show.
     """
-    content = gather_content(result)
+    result = content.result
     tiles = paint_tiles(content.head, content.look, shown_slices(content))
     script = _packaged("html.js")
     body = "\n".join(

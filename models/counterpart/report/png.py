@@ -10,7 +10,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from counterpart.report.content import Content, gather_content
+from counterpart.report.content import Content
 from counterpart.report.head import Head, axial_view
 from counterpart.report.header import (
     EDGE,
@@ -54,33 +54,33 @@ HEAD_HEIGHT = 130
 FOOT_HEIGHT = 62
 
 
-def render_report(result: Result, path: Path) -> None:
+def render_report(content: Content, path: Path) -> None:
     """Write the report as a PNG, 2360 pixels wide; the same result gives the same bytes.
 
     Args:
-        result: What to show.
+        content: What to show.
         path: File to write.
     """
+    result = content.result
     about = {
         "Software": None,
         "Title": one_line(result.scan.name),
         "Description": f"{DISCLAIMER}. {NOT_CLINICAL}. {small_print(result)}",
     }
-    figure = build_figure(result)
+    figure = build_figure(content)
     figure.savefig(path, format="png", metadata=about, pil_kwargs={"compress_level": 4})
 
 
-def build_figure(result: Result) -> Figure:
+def build_figure(content: Content) -> Figure:
     """Draw the report: header, findings, localisers, then one row of panels per axial slice.
 
     Args:
-        result: What to show.
+        content: What to show.
 
     Returns:
         A figure on an Agg canvas that no global state knows of.
     """
-    content = gather_content(result)
-    head, look, slices = content.head, content.look, content.slices
+    result, head, look, slices = content.result, content.head, content.look, content.slices
     wide, tall, _ = head.size_mm
     down = round(float(np.clip(ACROSS * tall / wide, 0.8 * ACROSS, 1.45 * ACROSS)))
     strip_top = header_height(result)

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from counterpart.report.content import gather_content
 from counterpart.report.html import build_html, render_html
 from counterpart.report.words import signed
 from counterpart.results import DISCLAIMER, Result
@@ -75,13 +76,13 @@ class PageReader(HTMLParser):
 
 
 def read(result: Result) -> PageReader:
-    return PageReader(build_html(result))
+    return PageReader(build_html(gather_content(result)))
 
 
 def test_page_is_one_well_formed_file_with_nothing_from_outside(
     make_result: Callable[..., Result], tmp_path: Path
 ) -> None:
-    render_html(make_result(BLOBS), tmp_path / "report.html")
+    render_html(gather_content(make_result(BLOBS)), tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     reader = PageReader(page)
     assert page.startswith("<!DOCTYPE html>")
@@ -169,14 +170,16 @@ def test_words_from_outside_cannot_become_markup(make_result: Callable[..., Resu
     )
     named = [replace(f, region=evil, side=evil, direction=f.direction) for f in result.findings]
     evidence = replace(result.evidence, reason=evil, source=evil)
-    page = build_html(replace(result, findings=named, evidence=evidence))
+    page = build_html(gather_content(replace(result, findings=named, evidence=evidence)))
     reader = PageReader(page)
     assert len(reader.scripts) == 2
     assert not any("alert(1)" in script for script in reader.scripts)
     assert "onerror" not in {name for _, known in reader.tags for name in known}
     assert reader.text.count("alert(1)") > 8
     assert "<script>alert(1)" not in page.split("</title>")[1]
-    assert build_html(replace(result, scan=replace(result.scan, name="a\udcff\x00b")))
+    assert build_html(
+        gather_content(replace(result, scan=replace(result.scan, name="a\udcff\x00b")))
+    )
 
 
 def test_only_the_report_s_own_script_may_run(make_result: Callable[..., Result]) -> None:
@@ -239,7 +242,7 @@ def test_pictures_stand_in_millimetres_with_letters_and_scale(
     affine = np.diag([3.0, 6.0, 12.0, 1.0])
     affine[:3, 3] = [-87.0, -105.0, -78.0]
     result = make_result([((30.0, 20.0, 18.0), 6.0)], affine, (59, 36, 14))
-    page = build_html(result)
+    page = build_html(gather_content(result))
     reader = PageReader(page)
     ratios = re.findall(r'class="view" style="aspect-ratio:([\d.]+)/([\d.]+)"><canvas', page)
     assert len(ratios) == 6
@@ -281,7 +284,7 @@ def test_provenance_is_told_in_full_without_folders(make_result: Callable[..., R
         "reconstruction": {"noise_levels": [250, 500]},
         "file": "/home/jane/a.pt",
     }
-    page = build_html(make_result([], provenance=known))
+    page = build_html(gather_content(make_result([], provenance=known)))
     rows = PageReader(page).rows
     for row in (["model", "m"], ["reconstruction", ""], ["noise levels", "250, 500"]):
         assert row in rows
@@ -313,7 +316,9 @@ def test_twenty_findings_are_all_listed(
 
 
 def test_same_result_gives_the_same_bytes(make_result: Callable[..., Result]) -> None:
-    assert build_html(make_result(BLOBS)) == build_html(make_result(BLOBS))
+    assert build_html(gather_content(make_result(BLOBS))) == build_html(
+        gather_content(make_result(BLOBS))
+    )
 
 
 def test_empty_brain_and_endless_threshold_do_not_stop_the_report(
@@ -338,6 +343,6 @@ def test_a_noisy_head_of_a_millimetre_stays_below_four_megabytes(
         reconstruction=result.reconstruction + noise,
         counterpart=result.counterpart + noise,
     )
-    page = build_html(noisy)
+    page = build_html(gather_content(noisy))
     assert 500_000 < len(page.encode()) < 4_000_000
     assert len(PageReader(page).data["slices"]) > 120

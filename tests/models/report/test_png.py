@@ -13,6 +13,7 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
+from counterpart.report.content import gather_content
 from counterpart.report.header import spread_apart, warning_lines
 from counterpart.report.look import AMBER
 from counterpart.report.page import WIDTH, Page, printable
@@ -21,13 +22,14 @@ from counterpart.results import DISCLAIMER, Evidence, Result
 
 
 def words_of(result: Result) -> list[str]:
-    return [text.get_text() for text in build_figure(result).findobj(Text) if text.get_text()]
+    figure = build_figure(gather_content(result))
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
 
 
 def test_report_is_a_png_of_the_page_s_width_that_is_no_blank(
     tmp_path: Path, make_result: Callable[..., Result]
 ) -> None:
-    render_report(make_result([((30.0, 20.0, 10.0), 6.0)]), tmp_path / "report.png")
+    render_report(gather_content(make_result([((30.0, 20.0, 10.0), 6.0)])), tmp_path / "report.png")
     with Image.open(tmp_path / "report.png") as image:
         assert image.format == "PNG"
         assert image.width == WIDTH == 2360
@@ -40,8 +42,8 @@ def test_same_result_gives_the_same_bytes(
     tmp_path: Path, make_result: Callable[..., Result], many_blobs: Callable[..., Any]
 ) -> None:
     result = make_result(many_blobs(4))
-    render_report(result, tmp_path / "one.png")
-    render_report(result, tmp_path / "two.png")
+    render_report(gather_content(result), tmp_path / "one.png")
+    render_report(gather_content(result), tmp_path / "two.png")
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
 
 
@@ -98,7 +100,7 @@ def test_no_text_overlaps_another_or_leaves_the_page(
     named = [replace(f, region=region, p_value=0.01 * f.number) for f in result.findings]
     evidence = Evidence(0.01, 0.01, 99, "99 held-out healthy scans", "Calibrated. " * 30)
     result = replace(result, findings=named, evidence=evidence)
-    figure = build_figure(result)
+    figure = build_figure(gather_content(result))
     texts = [text for text in figure.findobj(Text) if text.get_text()]
     boxes = [text.get_window_extent() for text in texts]
     page = figure.bbox
@@ -118,7 +120,8 @@ def test_no_text_overlaps_another_or_leaves_the_page(
 def test_names_with_dollars_and_unknown_glyphs_do_not_break_the_page(
     tmp_path: Path, make_result: Callable[..., Result]
 ) -> None:
-    render_report(make_result([], name="a$b_{c$ 脑"), tmp_path / "report.png")
+    content = gather_content(make_result([], name="a$b_{c$ 脑"))
+    render_report(content, tmp_path / "report.png")
     assert (tmp_path / "report.png").stat().st_size > 10_000
     assert printable("a$b\n脑") == "a$b □"
 
@@ -157,13 +160,13 @@ def test_anomalies_too_extreme_or_empty_masks_do_not_stop_the_report(
 ) -> None:
     result = make_result([((40.0, 0.0, 0.0), 800.0)])
     empty = replace(result, brain=np.zeros_like(result.brain), threshold=float("inf"))
-    render_report(empty, tmp_path / "report.png")
+    render_report(gather_content(empty), tmp_path / "report.png")
     assert (tmp_path / "report.png").stat().st_size > 10_000
 
 
 def test_warnings_stand_in_amber_below_the_plain_words(make_result: Callable[..., Result]) -> None:
     result = make_result([], warnings=("The pose is doubtful.", "The brain is cut off."))
-    texts = [text for text in build_figure(result).findobj(Text) if text.get_text()]
+    texts = [text for text in build_figure(gather_content(result)).findobj(Text) if text.get_text()]
     places = {text.get_text(): text.get_position()[1] for text in texts}
     colours = {text.get_text(): text.get_color() for text in texts}
     words = next(line for line in places if line.startswith("No finding above"))
@@ -192,7 +195,7 @@ def test_region_is_a_column_only_where_a_finding_has_one(
 def test_every_finding_has_its_p_value_and_the_evidence_stands_below_the_plain_words(
     make_result: Callable[..., Result], make_result_with_p: Callable[..., Result]
 ) -> None:
-    texts = build_figure(make_result_with_p([0.05, 0.35])).findobj(Text)
+    texts = build_figure(gather_content(make_result_with_p([0.05, 0.35]))).findobj(Text)
     places = {text.get_text(): text.get_position()[1] for text in texts if text.get_text()}
     assert {"p", "0.050", "0.350"} <= set(places)
     found = next(line for line in places if line.startswith("2 findings above"))
@@ -223,7 +226,7 @@ def test_plain_baseline_is_painted_over_the_scan_in_its_own_colour(
     make_result: Callable[..., Result],
 ) -> None:
     def violet(result: Result) -> int:
-        canvas = build_figure(result).canvas
+        canvas = build_figure(gather_content(result)).canvas
         canvas.draw()
         pixels = np.asarray(canvas.buffer_rgba())[700:, -400:, :3].astype(int)
         red, green, blue = np.moveaxis(pixels, -1, 0)
