@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from counterpart import __version__
+from counterpart.benchmarking.parser import add_bench
 from counterpart.errors import CounterpartError
+from counterpart.evaluation.parser import add_evaluate
 from counterpart.registry.parser import add_models
 
 STAGES = ("brain", "encoder", "denoiser", "calibrate")
@@ -34,12 +36,13 @@ def build_parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_export(commands)
     _add_calibrate(commands)
-    _add_evaluate(commands)
+    add_evaluate(commands)
     _add_patterns(commands)
     _add_contrasts(commands)
     _add_brains(commands)
     _add_fuzz(commands)
     add_models(commands)
+    add_bench(commands)
     return parser
 
 
@@ -84,9 +87,9 @@ def _add_generate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     parser.add_argument(
         "--format",
-        choices=("nii.gz", "nrrd", "mha", "dicom"),
+        choices=("nii.gz", "nii", "nrrd", "mha", "dicom"),
         default="nii.gz",
-        help="of the maps (nii.gz)",
+        help="of the maps; nii is unpacked, and written at once (nii.gz)",
     )
     _add_model_options(parser)
     parser.add_argument(
@@ -155,12 +158,6 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="auto is bfloat16 where the machine has it; float32 resumes exactly (auto)",
     )
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    parser.add_argument(
-        "--time-steps",
-        type=int,
-        metavar="N",
-        help="train nothing: time N steps with and without making the examples",
-    )
     parser.set_defaults(run=_train)
 
 
@@ -189,15 +186,6 @@ def _add_calibrate(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument("--model-version", help="of the new bundle (the old one's.calibrated)")
     parser.add_argument("--population", help="whose scans these are, in words")
     parser.set_defaults(run=_calibrate)
-
-
-def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("evaluate", help="average precision on patients with masks")
-    parser.add_argument("scans", nargs="+", type=Path, help="scans, or one folder of patients")
-    parser.add_argument("-o", "--out", type=Path, required=True)
-    _add_model_options(parser)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.set_defaults(run=_evaluate)
 
 
 def _add_patterns(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -276,11 +264,9 @@ def _prepare(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from counterpart.training.commands import TrainOptions, time_training, train
+    from counterpart.training.commands import TrainOptions, train
     from counterpart.training.machines import Machines
 
-    if options.time_steps:
-        return time_training(options.cohort, options.channels, options.time_steps, options.device)
     chosen = TrainOptions(
         configuration=options.configuration,
         channels=options.channels,
@@ -327,14 +313,6 @@ def _calibrate(options: argparse.Namespace) -> int:
         version=options.model_version,
         population=options.population,
         device=options.device,
-    )
-
-
-def _evaluate(options: argparse.Namespace) -> int:
-    from counterpart.commands import evaluate_patients
-
-    return evaluate_patients(
-        options.scans, options.out, model=options.model, device=options.device, seed=options.seed
     )
 
 

@@ -15,7 +15,6 @@ from counterpart.brain_extraction import DEFAULT_BRAIN_MODEL, BrainModel, load_b
 from counterpart.brain_sheet import draw_brain_sheet
 from counterpart.bundle import DEFAULT_MODEL, Model, load_model, read_json
 from counterpart.errors import CounterpartError
-from counterpart.evaluation import evaluate, figures_table, find_patients
 from counterpart.exporting import export_run
 from counterpart.generate import generate_counterpart
 from counterpart.output import check_output, write_result
@@ -178,40 +177,6 @@ def draw_brains(scans: Sequence[Path], out: Path, *, brain_model: str, device: s
         )
     console.print(text, soft_wrap=True, highlight=False, markup=False)
     return 0 if len(found) == len(rows) else 1
-
-
-def evaluate_patients(
-    scans: Sequence[Path], out: Path, *, model: str, device: str, seed: int
-) -> int:
-    """Measure the anomaly map on patients with lesion masks."""
-    console = Console()
-    pairs = find_patients(scans[0]) if scans[0].is_dir() else _pairs_of(scans)
-    loaded = load_model(model, device=device)
-    brain_model = load_brain_model(device=device)
-    with _progress(console) as progress:
-        task = progress.add_task("Evaluating", total=len(pairs))
-
-        def tell(name: str) -> None:
-            progress.update(task, advance=1, description=name)
-
-        rows = evaluate(pairs, loaded, out, brain_model=brain_model, seed=seed, progress=tell)
-    if not rows:
-        raise CounterpartError("no scan could be evaluated.")
-    console.print(figures_table(rows, loaded), soft_wrap=True, highlight=False, markup=False)
-    return 0 if len(rows) == len(pairs) else 1
-
-
-def _pairs_of(scans: Sequence[Path]) -> list[tuple[Path, Path]]:
-    gone = [scan for scan in scans if not scan.is_file()]
-    if gone:
-        raise CounterpartError(f"{gone[0]}: no such file.")
-    known = {
-        scan: mask for folder in {s.parent for s in scans} for scan, mask in find_patients(folder)
-    }
-    missing = [scan for scan in scans if scan not in known]
-    if missing:
-        raise CounterpartError(f"{missing[0]}: no lesion mask (NAME_mask.nii.gz) beside it.")
-    return [(scan, known[scan]) for scan in scans]
 
 
 def _generate_one(

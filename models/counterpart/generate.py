@@ -249,6 +249,7 @@ def _on_scan_grid(
             healthy_scans=calibration.n,
             source=calibration.threshold_source,
             reason=how.reason,
+            largest_mass=statistics.largest,
         ),
         warnings=how.warnings,
     )

@@ -39,7 +39,11 @@ class PosedScan:
 
 
 def pose_scan(
-    turn: Orientation, values: NDArray[np.float32], brain: NDArray[np.bool_]
+    turn: Orientation,
+    values: NDArray[np.float32],
+    brain: NDArray[np.bool_],
+    *,
+    pose: Pose | None = None,
 ) -> PosedScan:
     """Find pose, frame and intensity scale of a scan.
 
@@ -47,13 +51,14 @@ def pose_scan(
         turn: Of the scan's grid.
         values: (I, J, K) the scan on the canonical grid.
         brain: (I, J, K) brain mask on the canonical grid.
+        pose: If it is known already.
 
     Raises:
         PoseError: The brain cannot be brought into template pose.
         ScanError: The brain shows nothing.
     """
     grid = turn.canonical
-    pose = register(values, brain, grid)
+    pose = register(values, brain, grid) if pose is None else pose
     frame = make_frame(grid, pose)
     normalisation = fit_normalisation(values[brain])
     box = box_around(brain, _MARGIN)  # what lies far from the brain only costs time

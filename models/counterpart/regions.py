@@ -121,15 +121,21 @@ class RegionAtlas:
         Args:
             points: (P, 3) template world, mm; at least one.
         """
-        index = np.rint((points - CANVAS.affine[:3, 3]) / SPACING_MM).astype(int)
-        inside = ((index >= 0) & (index < CANVAS.shape)).all(axis=1)
-        codes = self.codes[tuple(index[inside].T)]
+        codes = self.codes_at(points)
         if codes.any():
             return _NAMES[int(np.bincount(codes[codes > 0]).argmax())]
         known = np.argwhere(self.codes)
         away, nearest = cKDTree(CANVAS.world(known.astype(np.float64))).query(points)
         voxel = known[np.asarray(nearest)[np.asarray(away).argmin()]]
         return _NAMES[int(self.codes[tuple(voxel)])]
+
+    def codes_at(self, points: FloatArray) -> NDArray[np.uint8]:
+        """Codes (P,) of `REGIONS` at points (P, 3) of the template's world, mm; 0 for none."""
+        index = np.rint((points - CANVAS.affine[:3, 3]) / SPACING_MM).astype(int)
+        inside = ((index >= 0) & (index < CANVAS.shape)).all(axis=1)
+        codes = np.zeros(len(points), np.uint8)
+        codes[inside] = self.codes[tuple(index[inside].T)]
+        return codes
 
 
 class RegionVotes:

@@ -25,6 +25,8 @@ class Evidence:
         healthy_scans: Number n of healthy scans behind the p-value; 0 without one.
         source: How the threshold was found, in words.
         reason: Why this calibration was taken, or no other, full sentences.
+        largest_mass: The scan's statistic: the largest mass of a finding, anomaly map times ml of
+            template space; 0 without a finding.
     """
 
     p_value: float | None
@@ -32,6 +34,7 @@ class Evidence:
     healthy_scans: int
     source: str
     reason: str
+    largest_mass: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,261 @@
+"""What ``counterpart evaluate`` does: measures, then writes tables, plots and a gallery."""
+
+from __future__ import annotations
+
+import csv
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from counterpart.brain_extraction import DEFAULT_BRAIN_MODEL
+from counterpart.bundle import DEFAULT_MODEL, bundle_folder, bundle_name, bundle_version, write_json
+from counterpart.document_sections import append_to_section, check_section, replace_section
+from counterpart.errors import CounterpartError
+from counterpart.evaluation.gallery import best_and_worst, draw_gallery, gallery_item
+from counterpart.evaluation.plots import draw_plots
+from counterpart.evaluation.records import ModelEvaluation, PatientFigures
+from counterpart.evaluation.running import Plan, evaluate, strip_of, weights_of
+from counterpart.evaluation.sources import Sources, find_sources
+from counterpart.evaluation.summary import by_set, strongest_baseline, summarise
+from counterpart.evaluation.text import evaluation_text
+from counterpart.evaluation.weaknesses import weaknesses
+from counterpart.results import DISCLAIMER
+
+SECTION, LOG = "evaluate", "looks"
+GALLERY_SCANS = 10
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """How models are evaluated.
+
+    Args:
+        models: Names or folders of bundles, set side by side; none is the released one.
+        brain_model: Of the brain network.
+        healthy: Further folders of healthy scans.
+        baselines: Whether plain baselines are measured too.
+        jobs: Scans at a time.
+        device: torch device.
+        seed: Of the diffusion's noise.
+        reports: Whether maps and report of every scan are kept.
+        document: Markdown file whose section is renewed.
+        reason: Why these scans are looked at, for the document's log.
+    """
+
+    models: tuple[str, ...] = ()
+    brain_model: str = DEFAULT_BRAIN_MODEL
+    healthy: tuple[Path, ...] = ()
+    baselines: bool = True
+    jobs: int = 1
+    device: str = "cpu"
+    seed: int = 0
+    reports: bool = False
+    document: Path | None = None
+    reason: str = ""
+
+
+def evaluate_models(data: Sequence[Path], out: Path, options: EvaluateOptions) -> int:
+    """Evaluate models on the scans of some folders.
+
+    Args:
+        data: Folders with patients and healthy scans (`counterpart.evaluation.sources`).
+        out: The evaluation's folder; what it holds of an earlier run is not measured again.
+        options: How.
+
+    Returns:
+        0; 1 if a scan was refused.
+
+    Raises:
+        CounterpartError: Nothing can be measured, or an option is wrong.
+    """
+    if options.jobs < 1:
+        raise CounterpartError(f"--jobs must be at least 1, got {options.jobs}.")
+    if options.document is not None:
+        for name in (SECTION, LOG):
+            check_section(options.document, name)
+    sources = find_sources(data, options.healthy)
+    plans = _plans(out, options)
+    console = Console()
+    evaluations = [_evaluated(plan, sources, options.jobs, console) for plan in plans]
+    if not any(one.patients or one.healthy for one in evaluations):
+        reasons = "; ".join(f"{r.scan}: {r.reason}" for r in evaluations[0].refusals[:3])
+        raise CounterpartError(f"no scan could be evaluated ({reasons}).")
+    text = write_evaluation(evaluations, plans, out)
+    if options.document is not None:
+        _renew_document(options.document, options.reason, evaluations[0], text)
+    _say(console, evaluations, out)
+    return 1 if any(one.refusals for one in evaluations) else 0
+
+
+def write_evaluation(
+    evaluations: Sequence[ModelEvaluation], plans: Sequence[Plan], out: Path
+) -> str:
+    """Write tables, plots and galleries.
+
+    Args:
+        evaluations: One for each plan.
+        plans: They say where the strips are.
+        out: ``figures.json``, ``figures.md``, ``patients.csv``, ``healthy.csv``, ``sets.csv``,
+            ``plots`` and ``gallery``.
+
+    Returns:
+        The Markdown.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    text = evaluation_text(evaluations, command=command_line())
+    (out / "figures.md").write_text(f"# Evaluation\n\n{DISCLAIMER}.\n\n{text}")
+    write_json(out / "figures.json", {"disclaimer": DISCLAIMER, "models": _plain(evaluations)})
+    _write_csv(out / "patients.csv", [_patient_row(m, r) for m in evaluations for r in m.patients])
+    _write_csv(out / "healthy.csv", [_healthy_row(m, r) for m in evaluations for r in m.healthy])
+    _write_csv(out / "sets.csv", [row for one in evaluations for row in _set_rows(one)])
+    draw_plots(evaluations, out / "plots")
+    draw_galleries(evaluations[0], plans[0], out / "gallery")
+    return text
+
+
+def draw_galleries(evaluation: ModelEvaluation, plan: Plan, folder: Path) -> list[Path]:
+    """Draw the ten best and the ten worst scans of patients, of all and of each contrast."""
+    folder.mkdir(parents=True, exist_ok=True)
+    contrasts = sorted({row.contrast for row in evaluation.patients})
+    strongest = {key: strongest_baseline(rows) for key, rows in by_set(evaluation.patients).items()}
+    written = []
+    for label in ("all", *(contrasts if len(contrasts) > 1 else ())):
+        rows = [row for row in evaluation.patients if label in ("all", row.contrast)]
+        best, worst = best_and_worst(rows, GALLERY_SCANS)
+        for title, chosen in (("best", best), ("worst", worst)):
+            if not chosen:
+                continue
+            items = [
+                gallery_item(row, strip_of(plan, row.scan), strongest[row.group, row.contrast])
+                for row in chosen
+            ]
+            path = folder / f"{label}_{title}.png"
+            draw_gallery(items, path, f"{evaluation.label}, {label}: the {len(items)} {title}")
+            written.append(path)
+    return written
+
+
+def command_line() -> str:
+    """The command that runs, as one would type it, folders by their last name alone."""
+    words = ["counterpart"]
+    for word in sys.argv[1:]:
+        option, sign, value = word.rpartition("=")
+        path = Path(value)
+        words.append(f"{option}{sign}{path.name}" if "/" in value and path.exists() else word)
+    return shlex.join(words)
+
+
+def _plans(out: Path, options: EvaluateOptions) -> list[Plan]:
+    plans = []
+    for model in options.models or (DEFAULT_MODEL,):
+        folder = bundle_folder(model)
+        label = f"{bundle_name(folder)}-{bundle_version(folder)}-{weights_of(model)[:12]}"
+        plans.append(
+            Plan(
+                model=model,
+                brain_model=options.brain_model,
+                folder=out / "models" / label,
+                device=options.device,
+                seed=options.seed,
+                baselines=options.baselines,
+                reports=options.reports,
+            )
+        )
+    if len({plan.folder for plan in plans}) < len(plans):
+        raise CounterpartError("two of the models are the same; name each once.")
+    return plans
+
+
+def _evaluated(plan: Plan, sources: Sources, jobs: int, console: Console) -> ModelEvaluation:
+    count = len(sources.patients) + len(sources.healthy)
+    with Progress(console=console) as progress:
+        task = progress.add_task(f"Measuring {plan.folder.name}", total=count)
+        return evaluate(
+            plan, sources, jobs=jobs, progress=lambda name: progress.update(task, advance=1)
+        )
+
+
+def _renew_document(document: Path, reason: str, evaluation: ModelEvaluation, text: str) -> None:
+    """Renew the document's figures, and log that these scans were looked at."""
+    replace_section(document, SECTION, text)
+    row = f"| {date.today().isoformat()} | {evaluation.label} | {reason or 'not said'} |"
+    append_to_section(document, LOG, row)
+
+
+def _say(console: Console, evaluations: Sequence[ModelEvaluation], out: Path) -> None:
+    for evaluation in evaluations:
+        console.print(f"[bold]{evaluation.label}[/bold]", highlight=False)
+        for one in summarise(evaluation):
+            plain = "" if one.baseline is None else f", {one.baseline.name} {one.baseline.ap:.3f}"
+            console.print(
+                f"  {one.group} {one.contrast}, {one.scans} scans: AP {one.map.ap:.3f}{plain}",
+                highlight=False,
+                markup=False,
+            )
+        for sentence in weaknesses(evaluation):
+            console.print(f"  - {sentence}", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"Open {out / 'figures.md'}. {DISCLAIMER}.", soft_wrap=True, highlight=False)
+
+
+def _plain(evaluations: Sequence[ModelEvaluation]) -> list[dict[str, Any]]:
+    return [
+        {
+            **one.to_json(),
+            "sets": [asdict(summary) for summary in summarise(one)],
+            "weak_points": weaknesses(one),
+        }
+        for one in evaluations
+    ]
+
+
+def _patient_row(evaluation: ModelEvaluation, row: PatientFigures) -> dict[str, Any]:
+    values = asdict(replace(row, scores={}))
+    del values["scores"], values["at_threshold"]
+    values["warnings"] = " ".join(row.warnings)
+    flat = {"model": evaluation.label, **values}
+    flat["found"] = row.at_threshold.found
+    flat["false_positives"] = row.at_threshold.false_positives
+    for name, score in row.scores.items():
+        for figure in ("ap", "best_dice", "dice", "slice_auroc", "scan_score"):
+            flat[f"{name}: {figure}"] = getattr(score, figure)
+    return flat
+
+
+def _healthy_row(evaluation: ModelEvaluation, row: Any) -> dict[str, Any]:
+    values = asdict(row)
+    for nested in ("region_errors", "region_findings", "scan_scores"):
+        values |= {f"{nested}: {name}": value for name, value in values.pop(nested).items()}
+    values["warnings"] = " ".join(row.warnings)
+    return {"model": evaluation.label, **values}
+
+
+def _set_rows(evaluation: ModelEvaluation) -> list[dict[str, Any]]:
+    rows = []
+    for one in summarise(evaluation):
+        flat: dict[str, Any] = {"model": evaluation.label}
+        for key, value in asdict(one).items():
+            if isinstance(value, dict):
+                flat |= {f"{key}: {name}": part for name, part in value.items()}
+            else:
+                flat[key] = value
+        rows.append(flat)
+    return rows
+
+
+def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows whose columns may differ; without rows there is no file."""
+    if not rows:
+        path.unlink(missing_ok=True)
+        return
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, names)
+        writer.writeheader()
+        writer.writerows(rows)
