@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +19,13 @@ from counterpart.brain_extraction import DEFAULT_BRAIN_MODEL
 from counterpart.bundle import DEFAULT_MODEL, bundle_folder, bundle_name, bundle_version, write_json
 from counterpart.document_sections import append_to_section, check_section, replace_section
 from counterpart.errors import CounterpartError
-from counterpart.evaluation.gallery import best_and_worst, draw_gallery, gallery_item
+from counterpart.evaluation.gallery import (
+    best_and_worst,
+    draw_gallery,
+    gallery_item,
+    healthy_item,
+    most_flagged,
+)
 from counterpart.evaluation.plots import draw_plots
 from counterpart.evaluation.records import ModelEvaluation, PatientFigures
 from counterpart.evaluation.running import Plan, evaluate, strip_of, weights_of
@@ -121,7 +128,11 @@ def write_evaluation(
 
 
 def draw_galleries(evaluation: ModelEvaluation, plan: Plan, folder: Path) -> list[Path]:
-    """Draw the ten best and the ten worst scans of patients, of all and of each contrast."""
+    """Draw the ten best and the ten worst scans of patients, of all and of each contrast.
+
+    And the ten healthy scans with most flagged; galleries of an earlier run are removed.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     contrasts = sorted({row.contrast for row in evaluation.patients})
     strongest = {key: strongest_baseline(rows) for key, rows in by_set(evaluation.patients).items()}
@@ -139,6 +150,11 @@ def draw_galleries(evaluation: ModelEvaluation, plan: Plan, folder: Path) -> lis
             path = folder / f"{label}_{title}.png"
             draw_gallery(items, path, f"{evaluation.label}, {label}: the {len(items)} {title}")
             written.append(path)
+    flagged = most_flagged(evaluation.healthy, GALLERY_SCANS)
+    if flagged:
+        items = [healthy_item(row, strip_of(plan, row.scan)) for row in flagged]
+        written.append(folder / "healthy_most_flagged.png")
+        draw_gallery(items, written[-1], f"{evaluation.label}, healthy: most flagged")
     return written
 
 

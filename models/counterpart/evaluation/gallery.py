@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from counterpart.errors import CounterpartError
-from counterpart.evaluation.records import PatientFigures
+from counterpart.evaluation.records import HealthyFigures, PatientFigures
 from counterpart.evaluation.strips import (
     LESION,
     LESION_LINE,
@@ -105,6 +105,29 @@ def gallery_item(
         lines.append(f"p {row.p_value:.3f}")
     if row.outside > LESS_THAN_ALL:
         lines.append(f"brain mask misses {row.outside:.0%} of the lesion")
+    return GalleryItem(row.scan, tuple(lines), strip)
+
+
+def most_flagged(rows: Sequence[HealthyFigures], count: int = 10) -> list[HealthyFigures]:
+    """The healthy scans with most volume flagged, most first; scans without any are left out."""
+    falling = sorted(rows, key=lambda row: (-row.flagged_ml, row.scan))
+    return [row for row in falling if row.flagged_ml > 0][:count]
+
+
+def healthy_item(row: HealthyFigures, strip: NDArray[np.uint8]) -> GalleryItem:
+    """A row of a gallery that says what was flagged in a healthy scan.
+
+    Args:
+        row: Figures of the scan.
+        strip: Its panels.
+    """
+    lines = [
+        f"healthy{'' if row.age_years is None else f', {row.age_years:.0f} years'}",
+        f"flagged {row.flagged_ml:.1f} ml in {row.findings} finding{'s' * (row.findings != 1)}",
+        f"error {row.error:.4f}, SSIM {row.ssim:.3f}",
+    ]
+    if row.p_value is not None:
+        lines.append(f"p {row.p_value:.3f}")
     return GalleryItem(row.scan, tuple(lines), strip)
 
 

@@ -33,6 +33,7 @@ def weaknesses(evaluation: ModelEvaluation) -> list[str]:
         *_in_health(evaluation),
         *_p_values(evaluation),
         *_probe(evaluation),
+        *_places(evaluation),
         *_refusals(evaluation),
     ]
 
@@ -172,6 +173,15 @@ def _probe(evaluation: ModelEvaluation) -> Iterable[str]:
                 f"{contrast}: the encoder's probe tells patients' slices without lesion from "
                 f"healthy subjects' ({control.auroc:.2f}) about as well as slices with lesion "
                 f"({one.auroc:.2f}), so what it tells is the scanner rather than the disease."
+            )
+
+
+def _places(evaluation: ModelEvaluation) -> Iterable[str]:
+    for one in evaluation.probe:
+        if one.by_place >= one.low and one.question != SCANNER:
+            yield (
+                f"{one.contrast}, {one.question}: the encoder's probe ({one.auroc:.2f}) tells no "
+                f"more than the slices' height does ({one.by_place:.2f})."
             )
 
 
