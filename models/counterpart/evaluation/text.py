@@ -29,9 +29,9 @@ healthy threshold, and of the baseline where it flags as many voxels. A lesion (
 found if a tenth of it is flagged; a false positive is a flagged component that touches no lesion,
 three slices beyond the mask's ends left out. *Slice AUROC*: slices with lesion against those
 without, within each scan; *scan AUROC*: patients against the healthy scans of the same contrast,
-which come from another scanner. Plots, galleries of the ten best and the ten worst scans (their last
-panel shows the reports' one baseline for each contrast) and all figures as CSV and JSON lie beside
-`figures.md` in the evaluation's folder."""
+which come from another scanner. Beside `figures.md` in the evaluation's folder lie plots, galleries
+of the ten best and the ten worst scans (their last panel shows the reports' one baseline for each
+contrast), and all figures as CSV and JSON."""
 
 
 _PRECISION = ("set", "scans", "prevalence", "AP map", "AP residual alone")
