@@ -21,6 +21,7 @@ from counterpart.plain_config import PlainConfig
 from counterpart.seeding import derived_seed
 
 Progress = Callable[[float], None]
+BATCH_SIZE = 32  # on two cores a slice takes a tenth longer in batches of 16
 _MIN_BRAIN_VOXELS = 20
 _FLAGGED = 0.5
 _SECOND = 2
@@ -97,7 +98,7 @@ def reconstruct(
     config: ReconstructionConfig,
     *,
     seed: int = 0,
-    batch_size: int = 16,
+    batch_size: int = BATCH_SIZE,
     precision: torch.dtype = torch.float32,
     progress: Progress | None = None,
 ) -> Reconstruction:
@@ -166,7 +167,7 @@ def second_pass(
     config: ReconstructionConfig,
     *,
     seed: int = 0,
-    batch_size: int = 16,
+    batch_size: int = BATCH_SIZE,
     precision: torch.dtype = torch.float32,
 ) -> Reconstruction:
     """Repaint flagged slices once more, from what the first pass left of them.

@@ -116,8 +116,6 @@ def test_a_missing_model_ends_with_a_sentence(
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (["evaluate", "{here}/gone", "-o", "{here}/out"], "gone"),
-        (["evaluate", "{here}/gone/a_T1.nii", "-o", "{here}/out"], "gone"),
         (["prepare", "{here}/gone", "-o", "{here}/out"], "gone"),
         (["export", "{here}/gone", "--cohort", "{here}", "-o", "{here}/out"], "gone"),
         (["train", "--cohort", "{here}/gone", "-o", "{here}/out"], "gone"),

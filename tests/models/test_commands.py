@@ -214,35 +214,6 @@ def test_the_user_s_contrast_is_taken_and_a_contradiction_is_said(
     assert told["brain_source"] == "stripped scan"
 
 
-@pytest.mark.usefixtures("a_blank_report")
-def test_evaluation_prints_the_table_and_ends_with_one_if_a_patient_was_left_out(
-    a_bundle: Path, a_stripped_scan: Path, tmp_path: Path, spoken: Spoken
-) -> None:
-    samples = package_data("sample_data") / "patients"
-    lesion = (samples / "sample-01_lesion.nii.gz").read_bytes()
-    (tmp_path / "good_FLAIR.nii.gz").write_bytes(a_stripped_scan.read_bytes())
-    (tmp_path / "good_mask.nii.gz").write_bytes(lesion)
-    (tmp_path / "bad_FLAIR.nii.gz").write_bytes(b"")
-    (tmp_path / "bad_mask.nii.gz").write_bytes(lesion)
-    arguments = ["evaluate", str(tmp_path), "-o", str(tmp_path / "out"), "--model", str(a_bundle)]
-    assert main(arguments) == 1
-    text = spoken()
-    assert "| good FLAIR | 1 |" in text
-    assert (tmp_path / "out" / "figures.md").read_text() in text
-    assert not (tmp_path / "out" / "bad_FLAIR").exists()
-
-
-def test_evaluation_of_a_scan_without_mask_is_refused(
-    a_stripped_scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "good_FLAIR.nii.gz").write_bytes(a_stripped_scan.read_bytes())
-    (tmp_path / "other_FLAIR.nii.gz").touch()
-    (tmp_path / "other_mask.nii.gz").touch()
-    scan = str(tmp_path / "good_FLAIR.nii.gz")
-    assert main(["evaluate", scan, "-o", str(tmp_path / "out")]) == 1
-    assert f"{scan}: no lesion mask" in capsys.readouterr().err
-
-
 def test_preparing_names_what_was_left_out(tmp_path: Path, spoken: Spoken) -> None:
     healthy = package_data("sample_data") / "healthy"
     folder = tmp_path / "healthy"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from counterpart.document_sections import check_section, replace_section
+from counterpart.document_sections import append_to_section, check_section, replace_section
 from counterpart.errors import CounterpartError
 
 PAGE = """# Title
@@ -78,6 +78,27 @@ def test_a_write_that_fails_leaves_the_old_document(
         replace_section(a_page, "evaluate", "new")
     assert a_page.read_text() == PAGE
     assert [path.name for path in tmp_path.iterdir()] == ["page.md"]
+
+
+def test_a_line_is_added_at_the_end_of_a_section(a_page: Path) -> None:
+    append_to_section(a_page, "bench train", "| one |")
+    append_to_section(a_page, "bench train", "| two |")
+    before, _, after = PAGE.partition("old\n")
+    assert a_page.read_text() == f"{before}\nold\n| one |\n| two |\n\n{after}"
+
+
+def test_the_first_line_of_an_empty_section_stands_alone(a_page: Path) -> None:
+    append_to_section(a_page, "evaluate", "| one |")
+    assert f"{BEGIN}\n\n| one |\n\n{END}" in a_page.read_text()
+    assert "old" in a_page.read_text()
+
+
+def test_a_line_that_holds_a_mark_or_has_no_section_is_refused(a_page: Path) -> None:
+    with pytest.raises(CounterpartError, match="holds a mark"):
+        append_to_section(a_page, "evaluate", END)
+    with pytest.raises(CounterpartError, match="expected the mark <!-- looks: begin --> once"):
+        append_to_section(a_page, "looks", "| one |")
+    assert a_page.read_text() == PAGE
 
 
 def test_a_missing_document_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from stand_ins import StandInDenoiser
 
+from counterpart import posed_scan
 from counterpart.bundle import Model, ModelSettings
 from counterpart.calibration.conformal import conformal_p, largest_mass
 from counterpart.calibration.domain import DomainRange
@@ -122,12 +123,31 @@ def a_scale(size: float, location: float = 0.0) -> ResidualScale:
     )
 
 
+def test_a_pose_that_is_known_is_taken_over(
+    a_scan: Scan, a_brain: Mask, a_posed_scan: PosedScan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("registered again")
+
+    monkeypatch.setattr(posed_scan, "register", refuse)
+    turn = canonical_orientation(a_scan.grid)
+    values, brain = turn.forward(a_scan.values), turn.forward(a_brain)
+    again = pose_scan(turn, values, brain, pose=a_posed_scan.pose)
+    np.testing.assert_array_equal(again.scaled, a_posed_scan.scaled)
+    np.testing.assert_array_equal(again.inside, a_posed_scan.inside)
+    lifted = a_posed_scan.pose.matrix.copy()
+    lifted[2, 3] += 8.0  # four slices of the canvas
+    other = pose_scan(turn, values, brain, pose=replace(a_posed_scan.pose, matrix=lifted))
+    np.testing.assert_array_equal(other.inside[..., 4:], a_posed_scan.inside[..., :-4])
+
+
 def test_a_tumour_has_the_p_value_of_its_mass_in_the_frame(
     a_result: Result, the_maps: FrameMaps
 ) -> None:
     mass = largest_mass(the_maps.anomaly, CANVAS, HEALTHY.threshold)
     assert 20.0 < mass < 1e6
     evidence = a_result.evidence
+    assert evidence.largest_mass == pytest.approx(mass)
     assert evidence.p_value == conformal_p(mass, MASSES) == 5 / 10
     assert (evidence.p_floor, evidence.healthy_scans) == (0.1, 9)
     assert evidence.source == "20 held-out healthy scans"
@@ -152,7 +172,7 @@ def test_a_scan_without_findings_is_like_every_healthy_one(
     result = generate_counterpart(calm, a_model, brain_mask=a_brain)
     assert result.findings == []
     assert not result.mask.any()
-    assert result.evidence.p_value == 1.0
+    assert (result.evidence.p_value, result.evidence.largest_mass) == (1.0, 0.0)
     assert (result.evidence.p_floor, result.threshold) == (0.1, HEALTHY.threshold)
 
 

@@ -165,6 +165,25 @@ def test_a_point_belongs_to_the_nearest_voxel(an_atlas: RegionAtlas) -> None:
     assert an_atlas.region(points((40, 49.4, 40))) == "parietal lobe"
 
 
+def test_points_have_the_code_of_their_voxel_and_none_beyond_the_atlas(
+    an_atlas: RegionAtlas,
+) -> None:
+    places = [(40, 49.6, 40), (40, 49.4, 40), (40, 60, 10), (40, 60, 59.4), (-30, 200, 5)]
+    codes = an_atlas.codes_at(points(*places, (-0.6, 60, 40), (40, 60, 1e6)))
+    assert codes.dtype == np.uint8
+    assert codes.tolist() == [FRONTAL, PARIETAL, 0, FRONTAL, 0, 0, 0]
+
+
+def test_the_last_voxel_of_the_atlas_belongs_to_it() -> None:
+    codes = empty()
+    codes[0, 0, 0], codes[79, 95, 79] = INSULA, FRONTAL
+    atlas = RegionAtlas(codes)
+    assert atlas.codes_at(points((0, 0, 0), (79, 95, 79), (80, 95, 79))).tolist() == [
+        *(INSULA, FRONTAL, 0),
+    ]
+    assert atlas.codes_at(np.empty((0, 3))).shape == (0,)
+
+
 def test_points_without_a_region_count_only_when_alone(an_atlas: RegionAtlas) -> None:
     unknown = [(40, 60, number) for number in range(10, 20)] + [(-30, 200, 5)]
     assert an_atlas.region(points(*unknown, (40, 40, 40))) == "parietal lobe"

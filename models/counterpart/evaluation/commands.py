@@ -201,7 +201,8 @@ def _evaluated(plan: Plan, sources: Sources, jobs: int, console: Console) -> Mod
 def _renew_document(document: Path, reason: str, evaluation: ModelEvaluation, text: str) -> None:
     """Renew the document's figures, and log that these scans were looked at."""
     replace_section(document, SECTION, text)
-    row = f"| {date.today().isoformat()} | {evaluation.label} | {reason or 'not said'} |"
+    said = " ".join(reason.replace("|", "/").split()) or "not said"
+    row = f"| {date.today().isoformat()} | {evaluation.label} | {said} |"
     append_to_section(document, LOG, row)
 
 

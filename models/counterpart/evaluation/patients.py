@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from counterpart.baselines import baseline_scores
 from counterpart.brain_extraction import STRIPPED
+from counterpart.errors import CounterpartError
 from counterpart.evaluation.lesions import find_lesions, froc_point
 from counterpart.evaluation.records import MAP, RESIDUAL, PatientFigures, ScoreFigures
 from counterpart.evaluation.scores import Truth, score_figures
@@ -47,6 +48,9 @@ def patient_figures(
         baselines: Whether the plain baselines are measured too.
         erosion_mm: Rim of the brain that the anomaly map leaves out; then every score does.
         seconds: That the result took, for the record.
+
+    Raises:
+        CounterpartError: The lesion lies outside the foreground of a stripped scan.
     """
     whole_head = result.provenance.get("brain_source") != STRIPPED
     box, truth = _truth(result, lesion, erosion_mm, whole_head=whole_head)
@@ -79,11 +83,14 @@ def _truth(
     values = result.scan.values
     brain = result.brain > 0
     region = brain | lesion if whole_head else values != values[0, 0, 0]
+    lesion = lesion & region
+    if not lesion.any():
+        raise CounterpartError(f"{result.scan.name}: the lesion lies outside the foreground.")
     support = brain & region
     if erosion_mm:
         away = ndimage.distance_transform_edt(brain, sampling=grid.spacing)
         support &= np.asarray(away) > erosion_mm
-    box = box_around(region | lesion, _MARGIN)
+    box = box_around(region, _MARGIN)
     part = grid.cropped(box)
     found = find_lesions(lesion[box], part)
     flagged = result.mask[box] > 0

@@ -261,5 +261,6 @@ def _probe_table(evaluation: ModelEvaluation) -> str:
         ]
         for one in evaluation.probe
     )
-    head = ["contrast", "linear probe", "subjects", "slices", "AUROC", "by height alone"]
+    head = ["contrast", "linear probe", "subjects", "slices"]
+    head += ["AUROC (subjects resampled, probes as they are)", "by height alone"]
     return table(head, rows)

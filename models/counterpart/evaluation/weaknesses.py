@@ -151,7 +151,7 @@ def _p_values(evaluation: ModelEvaluation) -> Iterable[str]:
     if known:
         hits = sum(p <= LEVEL for p in known)
         share = share_interval(hits, len(known))
-        if not share.low <= LEVEL <= share.high:
+        if share.low > LEVEL:
             yield (
                 f"p ≤ {LEVEL} in {hits} of {len(known)} healthy scans ({share.low:.3f} to "
                 f"{share.high:.3f}): the p-values do not hold on these scans."
@@ -168,7 +168,7 @@ def _probe(evaluation: ModelEvaluation) -> Iterable[str]:
     found = {(one.contrast, one.question): one for one in evaluation.probe}
     for (contrast, question), one in found.items():
         control = found.get((contrast, SCANNER))
-        if question == DISEASE and control is not None and control.high >= one.low:
+        if question == DISEASE and control and control.high >= one.low > 0.5:
             yield (
                 f"{contrast}: the encoder's probe tells patients' slices without lesion from "
                 f"healthy subjects' ({control.auroc:.2f}) about as well as slices with lesion "
