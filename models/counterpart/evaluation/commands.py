@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shlex
 import shutil
 import sys
@@ -36,6 +37,7 @@ from counterpart.evaluation.weaknesses import weaknesses
 from counterpart.results import DISCLAIMER
 
 SECTION, LOG = "evaluate", "looks"
+FIGURES = "figures.json"
 GALLERY_SCANS = 10
 
 
@@ -94,9 +96,12 @@ def evaluate_models(data: Sequence[Path], out: Path, options: EvaluateOptions) -
     if not any(one.patients or one.healthy for one in evaluations):
         reasons = "; ".join(f"{r.scan}: {r.reason}" for r in evaluations[0].refusals[:3])
         raise CounterpartError(f"no scan could be evaluated ({reasons}).")
+    seen = _seen_before(evaluations[0], out / FIGURES)
     text = write_evaluation(evaluations, plans, out)
     if options.document is not None:
-        _renew_document(options.document, options.reason, evaluations[0], text)
+        replace_section(options.document, SECTION, text)
+        if not seen:
+            _log_look(options.document, options.reason, evaluations[0])
     _say(console, evaluations, out)
     return 1 if any(one.refusals for one in evaluations) else 0
 
@@ -118,7 +123,7 @@ def write_evaluation(
     out.mkdir(parents=True, exist_ok=True)
     text = evaluation_text(evaluations, command=command_line())
     (out / "figures.md").write_text(f"# Evaluation\n\n{DISCLAIMER}.\n\n{text}")
-    write_json(out / "figures.json", {"disclaimer": DISCLAIMER, "models": _plain(evaluations)})
+    write_json(out / FIGURES, {"disclaimer": DISCLAIMER, "models": _plain(evaluations)})
     _write_csv(out / "patients.csv", [_patient_row(m, r) for m in evaluations for r in m.patients])
     _write_csv(out / "healthy.csv", [_healthy_row(m, r) for m in evaluations for r in m.healthy])
     _write_csv(out / "sets.csv", [row for one in evaluations for row in _set_rows(one)])
@@ -198,9 +203,17 @@ def _evaluated(plan: Plan, sources: Sources, jobs: int, console: Console) -> Mod
         )
 
 
-def _renew_document(document: Path, reason: str, evaluation: ModelEvaluation, text: str) -> None:
-    """Renew the document's figures, and log that these scans were looked at."""
-    replace_section(document, SECTION, text)
+def _seen_before(evaluation: ModelEvaluation, path: Path) -> bool:
+    """Whether an earlier evaluation in the same folder wrote the very same figures of patients."""
+    try:
+        known = json.loads(path.read_text())["models"][0]["patients"]
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        return False
+    return bool(known == json.loads(json.dumps(evaluation.to_json()["patients"])))
+
+
+def _log_look(document: Path, reason: str, evaluation: ModelEvaluation) -> None:
+    """Say in the document that these scans were looked at, when, with which weights and why."""
     said = " ".join(reason.replace("|", "/").split()) or "not said"
     row = f"| {date.today().isoformat()} | {evaluation.label} | {said} |"
     append_to_section(document, LOG, row)

@@ -183,16 +183,21 @@ def test_a_document_without_marks_is_refused_before_any_work(
 
 
 @pytest.mark.usefixtures("generated", "undrawn")
-def test_a_look_without_a_reason_is_logged_as_such(
+def test_each_look_is_logged_once_and_one_without_a_reason_as_such(
     a_data_folder: Path, a_bundle: Path, a_document: Path, tmp_path: Path
 ) -> None:
-    for _ in range(2):
-        main(command(a_data_folder, tmp_path / "out", a_bundle, "--document", str(a_document)))
-    lines = (
-        a_document.read_text().split("looks: begin -->")[1].split("<!--")[0].strip().splitlines()
-    )
-    assert len(lines) == 5
-    assert all(line.endswith("| not said |") for line in lines[3:])
+    def look(out: str, *more: str) -> None:
+        more = ("--document", str(a_document), *more)
+        main(command(a_data_folder, tmp_path / out, a_bundle, *more))
+
+    look("one")
+    look("one", "--reason", "the very same figures")
+    (tmp_path / "one" / "figures.json").write_text("damaged")
+    look("one", "--reason", "a | b\nc")
+    look("two", "--reason", "elsewhere")
+    log = a_document.read_text().split("looks: begin -->")[1].split("<!--")[0]
+    reasons = [line.split("|")[3].strip() for line in log.strip().splitlines()[3:]]
+    assert reasons == ["not said", "a / b c", "elsewhere"]
 
 
 @pytest.mark.parametrize(
