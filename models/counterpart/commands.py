@@ -21,7 +21,7 @@ from counterpart.output import check_output, write_result
 from counterpart.package_data import package_data
 from counterpart.prepare import prepare_cohort
 from counterpart.results import DISCLAIMER, Result
-from counterpart.scans import read_mask, read_scan, scan_name
+from counterpart.scans import read_mask, read_scan, refuse_same_names, scan_name
 
 DEMO_SCAN = "patients/sample-01_FLAIR.nii.gz"
 
@@ -58,7 +58,7 @@ def generate_scans(scans: Sequence[Path], out: Path, options: GenerateOptions) -
         0, or 1 if a scan failed.
     """
     console = Console()
-    _refuse_same_names(scans)
+    refuse_same_names(scans)
     failures: list[tuple[str, str]] = []
     with _progress(console) as progress:
         task = progress.add_task("Loading the model", total=len(scans))
@@ -204,18 +204,6 @@ def _generate_one(
     tell("Writing maps and report", 0.95)
     write_result(result, folder, overwrite=options.overwrite, image_format=options.image_format)
     return result
-
-
-def _refuse_same_names(scans: Sequence[Path]) -> None:
-    seen: dict[str, Path] = {}
-    for path in scans:
-        name = scan_name(path)
-        if name in seen:
-            raise CounterpartError(
-                f"{path} and {seen[name]} would write to the same folder '{name}'. "
-                "Give them in two runs with different output folders."
-            )
-        seen[name] = path
 
 
 def _one_line(result: Result, out: Path) -> str:

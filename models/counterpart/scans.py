@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpart.errors import ScanError
+from counterpart.errors import CounterpartError, ScanError
 from counterpart.formats.meta_image import META_SUFFIXES, read_meta, write_meta
 from counterpart.formats.nifti_image import NIFTI_SUFFIXES, read_nifti, write_nifti
 from counterpart.formats.nrrd_image import NRRD_SUFFIXES, read_nrrd, write_nrrd
@@ -69,6 +69,23 @@ def companion(path: Path, subject: str, kind: str) -> Path | None:
         if beside.is_file():
             return beside
     return None
+
+
+def refuse_same_names(scans: Sequence[Path]) -> None:
+    """Refuse scans of one name, whose results would be written to one folder.
+
+    Raises:
+        CounterpartError: Two scans have the same name.
+    """
+    seen: dict[str, Path] = {}
+    for path in scans:
+        name = scan_name(path)
+        if name in seen:
+            raise CounterpartError(
+                f"{path} and {seen[name]} would write to the same folder '{name}'. "
+                "Rename one, or give them in two runs with different output folders."
+            )
+        seen[name] = path
 
 
 def read_scan(path: Path | str) -> Scan:

@@ -1,4 +1,4 @@
-"""What the tests of the registry share: small real bundles that differ as a test needs it."""
+"""What many tests share: small real bundles that differ as a test needs it, and what was said."""
 
 import hashlib
 from collections.abc import Callable
@@ -6,17 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from stand_ins import TINY_NETWORK
 
 from counterpart.bundle import ModelSettings, released_weights, write_bundle
 from counterpart.bundle_metadata import bundle_metadata, image_format
 from counterpart.calibration.record import SIMULATION, Calibration
-from counterpart.denoiser import Denoiser, DenoiserConfig
+from counterpart.denoiser import Denoiser
 from counterpart.reconstruction import ReconstructionConfig
 from counterpart.residual import AnomalyConfig
 
-TINY = DenoiserConfig(
-    channels=(8, 16), attention=(False, True), residual_blocks=1, head_channels=8, norm_groups=8
-)
 BundleOf = Callable[..., Path]
 
 
@@ -40,10 +38,10 @@ def bundle_of(tmp_path: Path) -> BundleOf:
         folder = tmp_path / "made" / version / "tiny"
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(0)
-            weights = Denoiser(TINY).state_dict()
+            weights = Denoiser(TINY_NETWORK).state_dict()
         weights["net.out.2.conv.bias"][:4] = off
         settings = ModelSettings(
-            TINY,
+            TINY_NETWORK,
             ReconstructionConfig((level,), (1.0,), (1.0,)),
             anomaly or AnomalyConfig(3, 0.0, 1.0),
         )
@@ -66,3 +64,13 @@ def a_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "registry"
     monkeypatch.setenv("COUNTERPART_MODELS", str(folder))
     return folder
+
+
+@pytest.fixture
+def spoken(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], str]:
+    """What the command printed, on long lines and without colours."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+    return lambda: capsys.readouterr().out

@@ -5,6 +5,10 @@ from torch import nn
 
 from counterpart.denoiser import Denoiser, DenoiserConfig, Prediction, signal_levels
 
+TINY_NETWORK = DenoiserConfig(
+    channels=(8, 16), attention=(False, True), residual_blocks=1, head_channels=8, norm_groups=8
+)
+
 
 class StandInDenoiser(Denoiser):
     """Answers by `answer`, from what it is shown on the scan's own scale."""

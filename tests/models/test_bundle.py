@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from stand_ins import TINY_NETWORK
 
 from counterpart.bundle import (
     CALIBRATION_ARRAYS,
@@ -30,7 +31,7 @@ from counterpart.bundle import (
     write_manifest,
 )
 from counterpart.calibration.record import SIMULATION, Calibration
-from counterpart.denoiser import Denoiser, DenoiserConfig
+from counterpart.denoiser import Denoiser
 from counterpart.errors import ModelError
 from counterpart.hashing import file_sha256
 from counterpart.reconstruction import ReconstructionConfig
@@ -38,9 +39,7 @@ from counterpart.regions import RegionAtlas
 from counterpart.residual import AnomalyConfig
 from counterpart.template import CANVAS
 
-NETWORK = DenoiserConfig(
-    channels=(8, 16), attention=(False, True), residual_blocks=1, head_channels=8, norm_groups=8
-)
+NETWORK = TINY_NETWORK
 FILES = [WEIGHTS, METADATA, SETTINGS, CARD, CALIBRATIONS, CALIBRATION_ARRAYS]
 CHOSEN = ModelSettings(
     NETWORK,

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file, save_file
+from stand_ins import TINY_NETWORK
 
 from counterpart.bundle import (
     CALIBRATION_ARRAYS,
@@ -29,15 +30,13 @@ from counterpart.calibration.domain import DomainRange, ScanDomain
 from counterpart.calibration.place import PLACE
 from counterpart.calibration.record import HEALTHY_SCANS, NO_P_VALUE, SIMULATION, Calibration
 from counterpart.calibration.residual_scale import ResidualScale
-from counterpart.denoiser import Denoiser, DenoiserConfig
+from counterpart.denoiser import Denoiser
 from counterpart.errors import ModelError
 from counterpart.hashing import file_sha256
 from counterpart.reconstruction import ReconstructionConfig
 from counterpart.residual import AnomalyConfig
 
-NETWORK = DenoiserConfig(
-    channels=(8, 16), attention=(False, True), residual_blocks=1, head_channels=8, norm_groups=8
-)
+NETWORK = TINY_NETWORK
 SETTINGS = ModelSettings(NETWORK, ReconstructionConfig((120,), (1.0,), (1.0,)), AnomalyConfig())
 OF_ITS_KIND = ScanDomain(False, 0.1, 0.12, -0.2, 0.95)
 MASSES = (0.0, 1.25, 2.5, 1e3 / 3)

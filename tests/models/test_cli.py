@@ -12,9 +12,12 @@ from counterpart.results import DISCLAIMER
 
 COMMANDS = (
     *("generate", "demo", "prepare", "train", "export", "calibrate", "evaluate"),
-    *("patterns", "contrasts", "models"),
+    *("patterns", "contrasts", "models", "bench"),
 )
-HEAVY = ("torch", "monai", "monailabel", "nibabel", "SimpleITK", "matplotlib", "scipy", "numpy")
+HEAVY = (
+    *("torch", "monai", "monailabel", "lightning", "nibabel", "SimpleITK", "matplotlib", "scipy"),
+    *("sklearn", "numpy", "rich"),
+)
 
 
 def test_help_lists_every_command_and_the_disclaimer(capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,7 +31,11 @@ def test_help_lists_every_command_and_the_disclaimer(capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
-    "arguments", ["--help", "generate --help", "models publish --help", "--version"]
+    "arguments",
+    [
+        *("--help", "generate --help", "models publish --help", "evaluate --help"),
+        *("bench --help", "bench generate --help", "--version"),
+    ],
 )
 def test_help_loads_nothing_heavy(arguments: str) -> None:
     program = (

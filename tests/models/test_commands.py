@@ -9,13 +9,14 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from stand_ins import TINY_NETWORK
 from torch import nn
 
 from counterpart import output
 from counterpart.bundle import WEIGHTS, ModelSettings, released_weights, write_bundle
 from counterpart.calibration.record import SIMULATION, Calibration
 from counterpart.cli import main
-from counterpart.denoiser import Denoiser, DenoiserConfig
+from counterpart.denoiser import Denoiser
 from counterpart.hashing import file_sha256
 from counterpart.package_data import package_data
 from counterpart.reconstruction import ReconstructionConfig
@@ -29,13 +30,7 @@ Spoken = Callable[[], str]
 @pytest.fixture(scope="module")
 def a_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny network with random weights; what it finds means nothing."""
-    config = DenoiserConfig(
-        channels=(8, 16),
-        attention=(False, True),
-        residual_blocks=1,
-        head_channels=8,
-        norm_groups=8,
-    )
+    config = TINY_NETWORK
     torch.manual_seed(0)
     denoiser = Denoiser(config)
     for parameter in denoiser.parameters():
@@ -68,14 +63,6 @@ def a_stripped_scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def a_blank_report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "render_report", lambda result, path: path.write_bytes(b"png"))
     monkeypatch.setattr(output, "render_html", lambda result, path: path.write_bytes(b"html"))
-
-
-@pytest.fixture
-def spoken(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Spoken:
-    """What the command printed, its line ends and colours apart."""
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
-    return lambda: capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("a_blank_report")

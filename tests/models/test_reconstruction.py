@@ -5,11 +5,11 @@ import math
 
 import pytest
 import torch
+from stand_ins import TINY_NETWORK
 from torch import nn
 
 from counterpart.denoiser import (
     Denoiser,
-    DenoiserConfig,
     Prediction,
     add_noise,
     signal_levels,
@@ -25,9 +25,6 @@ from counterpart.reconstruction import (
 )
 
 SHAPE = (5, 1, 16, 24)
-TINY = DenoiserConfig(
-    channels=(8, 16), attention=(False, True), residual_blocks=1, head_channels=8, norm_groups=8
-)
 
 
 class GaussianDenoiser(Denoiser):
@@ -37,7 +34,7 @@ class GaussianDenoiser(Denoiser):
     """
 
     def __init__(self, mean: float, variance: float) -> None:
-        super().__init__(TINY)
+        super().__init__(TINY_NETWORK)
         self.mean, self.variance = mean, variance
         self.shown: list[torch.Tensor] = []
 
@@ -72,7 +69,7 @@ def a_stack(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.fixture(scope="module")
 def a_small_network() -> Denoiser:
     torch.manual_seed(0)
-    network = Denoiser(TINY)
+    network = Denoiser(TINY_NETWORK)
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.08)
     return network.eval().to(memory_format=torch.channels_last)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from counterpart.errors import CounterpartError
-from counterpart.scans import companion, is_nifti, scan_name
+from counterpart.scans import companion, is_nifti, refuse_same_names, scan_name
 
 SPLIT, PARTICIPANTS = "split.csv", "participants.csv"
 NOT_MEASURED, MEASURED = ("train", "validate"), ("calibrate", "test")
@@ -94,7 +94,7 @@ def find_sources(data: Sequence[Path], healthy: Sequence[Path] = ()) -> Sources:
             f"{where}: no scan with a lesion mask (NAME_mask.nii.gz) beside it, and no folder of "
             f"healthy scans (one with a {SPLIT} or {PARTICIPANTS})."
         )
-    _refuse_same_names([one.scan for one in patients] + [one.scan for one in controls])
+    refuse_same_names([one.scan for one in patients] + [one.scan for one in controls])
     return Sources(tuple(patients), tuple(controls))
 
 
@@ -171,12 +171,3 @@ def _number(text: str, path: Path) -> float | None:
     if not math.isfinite(age):
         raise CounterpartError(f"{path}: {text!r} is no age in years.")
     return age
-
-
-def _refuse_same_names(scans: Sequence[Path]) -> None:
-    seen: dict[str, Path] = {}
-    for path in scans:
-        name = scan_name(path)
-        if name in seen:
-            raise CounterpartError(f"{path} and {seen[name]} have the same name; rename one.")
-        seen[name] = path

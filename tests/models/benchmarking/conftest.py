@@ -3,26 +3,24 @@
 import hashlib
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from stand_ins import TINY_NETWORK
 from torch import nn
 
 from counterpart.benchmarking.network_calls import NetworkCalls, overheard
 from counterpart.bundle import ModelSettings, released_weights, write_bundle
 from counterpart.calibration.record import SIMULATION, Calibration
-from counterpart.denoiser import Denoiser, DenoiserConfig
+from counterpart.denoiser import Denoiser
 from counterpart.encoder import EncoderConfig
 from counterpart.reconstruction import ReconstructionConfig
 from counterpart.residual import AnomalyConfig
 
-TINY = DenoiserConfig(
-    channels=(8, 16),
-    attention=(False, True),
-    residual_blocks=1,
-    head_channels=8,
-    norm_groups=8,
+TINY = replace(
+    TINY_NETWORK,
     condition="embedding",
     encoder=EncoderConfig(layers=(1, 1, 1, 1), channels=(8, 8, 8, 8), cells=1),
 )
@@ -67,11 +65,3 @@ def some_calls(a_tiny_denoiser: Denoiser) -> tuple[NetworkCalls, NetworkCalls]:
         for level in (100, 200):
             a_tiny_denoiser(slices, brain, torch.full((3,), level), code)
     return calls, codes
-
-
-@pytest.fixture
-def spoken(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Spoken:
-    """What the command printed, without colours and on long lines."""
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
-    return lambda: capsys.readouterr().out

@@ -18,6 +18,7 @@ from counterpart.denoiser import Denoiser
 from counterpart.errors import CounterpartError, ScanError
 from counterpart.hashing import file_sha256
 from counterpart.package_data import package_data
+from counterpart.reconstruction import BATCH_SIZE
 
 PRODUCT = (
     chain.READING,
@@ -79,13 +80,13 @@ def test_the_whole_benchmark_leaves_figures_that_fit_together(
     assert speed["ours"]["evaluations_per_scan"] == 2 * scan["slices"]
     assert speed["ours"]["codes_per_scan"] == scan["slices"]
     assert speed["published"]["evaluations_per_scan"] == 3 * scan["slices"]
-    assert figures["layers"]["batch"] == 16
+    assert figures["layers"]["batch"] == BATCH_SIZE
     assert 100.0 < figures["memory"]["overlay"] <= figures["memory"]["report"]
     assert file_sha256(a_tiny_bundle / WEIGHTS) in kept["weights_sha256"].values()
     page, printed = document.read_text(), capsys.readouterr().out
     assert kept["machine"] in page
     assert str(a_tiny_bundle.parent) not in page
-    for title in ("Seconds by stage", "layers, a batch of 16 slices", "published size"):
+    for title in ("Seconds by stage", f"layers, a batch of {BATCH_SIZE} slices", "published size"):
         assert title in page
         assert title in printed
 

@@ -15,24 +15,6 @@ from counterpart.benchmarking.training_steps import STAGES as TRAINED_STAGES
 from counterpart.benchmarking.training_steps import TrainBench
 from counterpart.cli import main
 
-HEAVY = ("torch", "numpy", "scipy", "monai", "lightning", "rich")
-
-
-@pytest.mark.parametrize("arguments", ["bench --help", "bench generate --help"])
-def test_help_loads_nothing_heavy(arguments: str) -> None:
-    program = (
-        "import sys\n"
-        "from counterpart.cli import main\n"
-        "try:\n"
-        f"    main({arguments.split()!r})\n"
-        "except SystemExit as end:\n"
-        "    assert end.code == 0, end.code\n"
-        f"print('loaded:', sorted(set({HEAVY!r}) & set(sys.modules)))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "loaded: []"
-
 
 def test_a_benchmark_of_a_server_needs_no_torch() -> None:
     program = "import sys, counterpart.benchmarking.commands; print('torch' in sys.modules)"

@@ -83,14 +83,6 @@ def the_model(the_calibrated: Path) -> Model:
 
 
 @pytest.fixture
-def spoken(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Spoken:
-    """What the command printed, without colours."""
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
-    return lambda: capsys.readouterr().out
-
-
-@pytest.fixture
 def made_up(monkeypatch: pytest.MonkeyPatch) -> Calibration:
     """Healthy scans give this calibration at once; the work has its own tests."""
     found = Calibration(

@@ -46,14 +46,6 @@ def a_document(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def spoken(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Spoken:
-    """What the command printed, its line ends and colours apart."""
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
-    return lambda: capsys.readouterr().out
-
-
-@pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves plots and galleries out, which take a second and have tests of their own."""
     for name in ("draw_plots", "draw_galleries"):

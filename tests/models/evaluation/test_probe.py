@@ -8,6 +8,7 @@ import pytest
 import torch
 from made_up_results import Array, Mask, box, result_of, stored_as
 from numpy.typing import NDArray
+from stand_ins import TINY_NETWORK
 
 from counterpart.bundle import Model, ModelSettings
 from counterpart.denoiser import Denoiser, DenoiserConfig
@@ -182,15 +183,7 @@ def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def a_model() -> Model:
-    network = DenoiserConfig(
-        channels=(8, 16),
-        attention=(False, True),
-        residual_blocks=1,
-        head_channels=8,
-        norm_groups=8,
-        condition="embedding",
-        encoder=ENCODER,
-    )
+    network = replace(TINY_NETWORK, condition="embedding", encoder=ENCODER)
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
         denoiser = Denoiser(network).eval()

@@ -136,7 +136,7 @@ def test_a_table_without_its_columns_is_an_error(
 
 def test_two_scans_of_one_name_are_an_error_that_names_both(patients: Path) -> None:
     other = touch(patients.parent / "more", "lgg_01_FLAIR.nii", "lgg_01_mask.nii")
-    with pytest.raises(CounterpartError, match="same name") as caught:
+    with pytest.raises(CounterpartError, match="same folder") as caught:
         find_sources([patients.parent])
     assert str(patients / "lgg_01_FLAIR.nii.gz") in str(caught.value)
     assert str(other / "lgg_01_FLAIR.nii") in str(caught.value)
@@ -144,7 +144,7 @@ def test_two_scans_of_one_name_are_an_error_that_names_both(patients: Path) -> N
 
 def test_a_patient_and_a_healthy_subject_of_one_name_are_an_error(patients: Path) -> None:
     controls = touch(patients.parent / "controls", "lgg_01_FLAIR.nii.gz")
-    with pytest.raises(CounterpartError, match="same name"):
+    with pytest.raises(CounterpartError, match="same folder"):
         find_sources([patients], [controls])
 
 

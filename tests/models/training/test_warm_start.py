@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from stand_ins import TINY_NETWORK
 
 from counterpart.bundle import load_model
 from counterpart.denoiser import Denoiser, DenoiserConfig
@@ -16,9 +17,7 @@ from counterpart.hashing import file_sha256
 from counterpart.training.warm_start import Start, begin_with, encoder_of_run, model_weights
 
 ENCODER = EncoderConfig("basic", (1, 1, 1, 1), (8, 8, 8, 8), code_size=6, norm_groups=4, cells=1)
-PLAIN = DenoiserConfig(
-    channels=(8, 16), attention=(False, True), residual_blocks=1, head_channels=8, norm_groups=8
-)
+PLAIN = TINY_NETWORK
 EMBEDDED = replace(PLAIN, condition="embedding", encoder=ENCODER)
 BundleOf = Callable[..., Path]
 
