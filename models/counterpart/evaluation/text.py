@@ -41,6 +41,12 @@ _LESIONS = (
 )
 
 
+_HEALTHY = (
+    *("scans", "error", "PSNR dB", "SSIM", "edges kept", "findings", "ml flagged"),
+    "without finding",
+)
+
+
 def evaluation_text(evaluations: Sequence[ModelEvaluation], *, command: str) -> str:
     """The whole evaluation as Markdown; of several models the first in full.
 
@@ -119,7 +125,7 @@ def scan_table(rows: Sequence[PatientFigures]) -> str:
 
 
 def model_tables(evaluations: Sequence[ModelEvaluation]) -> list[str]:
-    """AP of several models on each set, and the paired differences to the first."""
+    """AP of several models on each set, paired differences to the first, and all in health."""
     first, *others = evaluations
     groups = [by_set(one.patients) for one in evaluations]
     rows = []
@@ -133,7 +139,9 @@ def model_tables(evaluations: Sequence[ModelEvaluation]) -> list[str]:
     head = ["AP", "scans", first.label]
     for other in others:
         head += [other.label, f"minus {first.label}"]
-    return [table(head, rows)]
+    healthy = [_healthy_row(one.label, one.healthy) for one in evaluations if one.healthy]
+    parts = [table(head, rows)] if rows else []
+    return [*parts, *([table(["in health", *_HEALTHY], healthy)] if len(healthy) > 1 else [])]
 
 
 def _patient_tables(summaries: Sequence[SetSummary]) -> list[str]:
@@ -197,8 +205,7 @@ def _patient_tables(summaries: Sequence[SetSummary]) -> list[str]:
 def _healthy_tables(rows: Sequence[HealthyFigures]) -> list[str]:
     known = [row for row in rows if row.p_value is not None]
     groups = [("all", list(rows)), *_by_decade(rows)]
-    head = ["age", "scans", "error", "PSNR dB", "SSIM", "edges kept", "findings", "ml flagged"]
-    figures = table([*head, "without finding"], (_healthy_row(*group) for group in groups))
+    figures = table(["age", *_HEALTHY], (_healthy_row(*group) for group in groups))
     text = (
         "Errors are those of the ungated reconstruction within the brain, as shares of the normal "
         f"range (1st to 99th percentile); aims: error {AIM_ERROR}, SSIM {AIM_SSIM}, one finding "

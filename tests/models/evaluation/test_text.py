@@ -152,6 +152,18 @@ def test_models_stand_side_by_side_with_their_paired_difference() -> None:
     assert head in text_of(first, better, other)
 
 
+def test_models_stand_side_by_side_in_health_too() -> None:
+    one = evaluation(healthy=[healthy(error=0.01, findings=2), healthy("h-2_T1", error=0.03)])
+    other = evaluation(healthy=[healthy(error=0.05, flagged_ml=3.0)], name="other")
+    without = evaluation([patient()], name="without")
+    text = text_of(one, other, without)
+    lines = [line for line in lines_of(text, one.label) if len(line) == 9]
+    assert [line[1:3] + line[6:7] for line in lines] == [["2", "0.0200", "1.00"]]
+    (line,) = lines_of(text, other.label)
+    assert (line[1:3], line[7]) == (["1", "0.0500"], "3.00")
+    assert not lines_of(text, without.label)
+
+
 def test_models_that_share_few_scans_have_no_difference() -> None:
     first = evaluation([patient(f"lgg-{n}_FLAIR", 0.1 * n) for n in range(6)])
     few = evaluation([patient(f"lgg-{n}_FLAIR", 0.1 * n + 0.05) for n in range(3)], name="few")
