@@ -86,6 +86,10 @@ def evaluate_models(data: Sequence[Path], out: Path, options: EvaluateOptions) -
     """
     if options.jobs < 1:
         raise CounterpartError(f"--jobs must be at least 1, got {options.jobs}.")
+    if not data and not options.healthy:
+        raise CounterpartError(
+            "name a folder of patients (--data) or of healthy scans (--healthy)."
+        )
     if options.document is not None:
         for name in (SECTION, LOG):
             check_section(options.document, name)

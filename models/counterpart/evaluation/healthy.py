@@ -54,6 +54,9 @@ def healthy_figures(
     low, high = np.percentile(scan[brain], (1.0, 99.0))
     normal = max(float(high - low), float(np.finfo(np.float32).tiny))
     error = np.abs(scan - painted) / normal
+    scores = {MAP: np.abs(result.anomaly[box]), RESIDUAL: np.abs(result.residual[box])}
+    if baselines:
+        scores |= baseline_scores(scan, brain, grid)
     p_value, left_out = _p_value(result, source, model)
     volume_ml = result.scan.grid.voxel_volume_ml
     return HealthyFigures(
@@ -72,7 +75,7 @@ def healthy_figures(
         left_out=left_out,
         region_errors=_region_errors(error, brain, grid, result, model.regions),
         region_findings=dict(Counter(one.region or "elsewhere" for one in result.findings)),
-        scan_scores=_scan_scores(result, brain, scan, grid, baselines=baselines),
+        scan_scores={name: top_mean(score[brain]) for name, score in scores.items()},
         warnings=result.warnings,
         seconds=seconds,
     )
@@ -154,13 +157,3 @@ def _region_errors(
     return {
         names[int(code)]: float(values[codes == code].mean()) for code in np.unique(codes) if code
     }
-
-
-def _scan_scores(
-    result: Result, brain: Mask, scan: Array, grid: Grid, *, baselines: bool
-) -> dict[str, float]:
-    box = box_around(result.brain > 0, _MARGIN)
-    scores = {MAP: np.abs(result.anomaly[box]), RESIDUAL: np.abs(result.residual[box])}
-    if baselines:
-        scores.update(baseline_scores(scan, brain, grid))
-    return {name: top_mean(score[brain]) for name, score in scores.items()}

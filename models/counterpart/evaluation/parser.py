@@ -14,23 +14,7 @@ def add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = commands.add_parser(
         "evaluate", help="figures on patients with masks and on healthy scans, beside baselines"
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="folder with scans and lesion masks (NAME_mask), or with such folders and healthy "
-        "ones (with a split.csv or participants.csv) in it; may be repeated",
-    )
-    parser.add_argument(
-        "--healthy",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="folder of healthy scans that no model was trained on; may be repeated",
-    )
+    _add_sources(parser)
     parser.add_argument("-o", "--out", type=Path, required=True, help="the evaluation's folder")
     parser.add_argument(
         "--model",
@@ -62,6 +46,26 @@ def add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--reason", default="", help="why these scans are looked at, for the document's log"
     )
     parser.set_defaults(run=_evaluate)
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder with scans and lesion masks (NAME_mask), or with such folders and healthy "
+        "ones (with a split.csv or participants.csv) in it; may be repeated",
+    )
+    parser.add_argument(
+        "--healthy",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder of healthy scans that no model was trained on; may be repeated",
+    )
 
 
 def _evaluate(options: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from counterpart import __version__
@@ -53,7 +54,8 @@ from counterpart.evaluation.strips import paint_strip
 from counterpart.generate import generate_counterpart
 from counterpart.hashing import file_sha256
 from counterpart.output import write_result
-from counterpart.scans import read_mask, read_scan, scan_name
+from counterpart.results import Result
+from counterpart.scans import Scan, read_mask, read_scan, scan_name
 from counterpart.template import SPACING_MM
 
 FIGURES_VERSION = 1  # raised when a figure changes its meaning
@@ -151,7 +153,7 @@ def _thresholds(model: Model) -> dict[str, tuple[float, str]]:
     return {one.contrast: (one.threshold, one.kind) for one in preferred}
 
 
-def strip_of(plan: Plan, scan: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def strip_of(plan: Plan, scan: str) -> NDArray[np.uint8]:
     """The strip of panels (H, W, 3) of a scan that was measured."""
     with Image.open(plan.folder / "scans" / f"{scan}{_STRIP}") as picture:
         return np.asarray(picture.convert("RGB"))
@@ -172,29 +174,45 @@ def measure(plan: Plan, source: Source) -> None:
 
 
 def _measured(plan: Plan, source: Source, kept: Path) -> PatientFigures | HealthyFigures:
-    model, brain_model = _loaded(plan.model, plan.brain_model, plan.device)
+    model, _ = _loaded(plan.model, plan.brain_model, plan.device)
     scan = read_scan(source.scan)
-    brain = read_mask(source.brain, scan.grid) if source.brain else None
-    lesion = read_mask(source.mask, scan.grid) if isinstance(source, PatientSource) else None
-    began = time.perf_counter()
-    result = generate_counterpart(
-        scan, model, brain_model=brain_model, brain_mask=brain, seed=plan.seed
-    )
-    seconds = time.perf_counter() - began
-    Image.fromarray(paint_strip(result, lesion)).save(kept.with_suffix(_STRIP))
-    features = slice_features(result, lesion, model, subject_of(source.scan))
-    _write_features(features, kept.with_suffix(_FEATURES))
-    if plan.reports:
-        write_result(result, plan.folder / "reports" / scan.name, overwrite=True)
     if isinstance(source, HealthySource):
+        result, seconds = _generated(plan, source, scan)
+        _keep(plan, source, result, None, kept)
         return healthy_figures(result, source, model, baselines=plan.baselines, seconds=seconds)
+    lesion = read_mask(source.mask, scan.grid)
+    result, seconds = _generated(plan, source, scan)
+    _keep(plan, source, result, lesion, kept)
     return patient_figures(
         result,
-        read_mask(source.mask, scan.grid),
+        lesion,
         baselines=plan.baselines,
         erosion_mm=SPACING_MM * model.settings.anomaly.erosion_voxels,
         seconds=seconds,
     )
+
+
+def _generated(plan: Plan, source: Source, scan: Scan) -> tuple[Result, float]:
+    """The product's result, and the seconds that it took."""
+    model, brain_model = _loaded(plan.model, plan.brain_model, plan.device)
+    brain = read_mask(source.brain, scan.grid) if source.brain else None
+    began = time.perf_counter()
+    result = generate_counterpart(
+        scan, model, brain_model=brain_model, brain_mask=brain, seed=plan.seed
+    )
+    return result, time.perf_counter() - began
+
+
+def _keep(
+    plan: Plan, source: Source, result: Result, lesion: NDArray[np.bool_] | None, kept: Path
+) -> None:
+    """Keep the strip of panels, the encoder's features and, if asked for, all maps."""
+    model, _ = _loaded(plan.model, plan.brain_model, plan.device)
+    Image.fromarray(paint_strip(result, lesion)).save(kept.with_suffix(_STRIP))
+    features = slice_features(result, lesion, model, subject_of(source.scan))
+    _write_features(features, kept.with_suffix(_FEATURES))
+    if plan.reports:
+        write_result(result, plan.folder / "reports" / result.scan.name, overwrite=True)
 
 
 @lru_cache(maxsize=2)

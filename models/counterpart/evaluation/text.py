@@ -145,61 +145,55 @@ def model_tables(evaluations: Sequence[ModelEvaluation]) -> list[str]:
 
 
 def _patient_tables(summaries: Sequence[SetSummary]) -> list[str]:
-    def name(one: SetSummary) -> str:
-        return f"{one.group} {one.contrast}"
-
-    def pair(one: SetSummary, figure: str) -> list[str]:
-        plain = None if one.baseline is None else getattr(one.baseline, figure)
-        return [number(getattr(one.map, figure)), number(plain)]
-
-    precision = [
-        [
-            name(one),
-            str(one.scans),
-            number(one.prevalence),
-            number(one.map.ap),
-            number(one.residual.ap),
-            "–" if one.baseline is None else one.baseline.name,
-            number(None if one.baseline is None else one.baseline.ap),
-            difference(one.ap_difference),
-        ]
-        for one in summaries
-    ]
-    overlap = [
-        [
-            name(one),
-            *pair(one, "best_dice"),
-            *pair(one, "dice"),
-            difference(one.dice_difference),
-        ]
-        for one in summaries
-    ]
-    lesions = [
-        [
-            name(one),
-            str(one.lesions),
-            number(one.found, 2),
-            number(one.false_positives, 2),
-            *pair(one, "sensitivity"),
-            *pair(one, "slice_auroc"),
-            *pair(one, "scan_auroc"),
-        ]
-        for one in summaries
-    ]
+    overlap = ["set", "Dice oracle", "baseline", "Dice", "baseline, same volume", "difference"]
     return [
-        table(
-            [*_PRECISION, "strongest baseline", "its AP", "difference"],
-            precision,
-        ),
-        table(
-            ["set", "Dice oracle", "baseline", "Dice", "baseline, same volume", "difference"],
-            overlap,
-        ),
+        table([*_PRECISION, "strongest baseline", "its AP", "difference"], map(_ap_row, summaries)),
+        table(overlap, map(_overlap_row, summaries)),
         table(
             [*_LESIONS, "baseline", "slice AUROC", "baseline", "scan AUROC", "baseline"],
-            lesions,
+            map(_lesion_row, summaries),
         ),
     ]
+
+
+def _ap_row(one: SetSummary) -> list[str]:
+    return [
+        f"{one.group} {one.contrast}",
+        str(one.scans),
+        number(one.prevalence),
+        number(one.map.ap),
+        number(one.residual.ap),
+        "–" if one.baseline is None else one.baseline.name,
+        number(None if one.baseline is None else one.baseline.ap),
+        difference(one.ap_difference),
+    ]
+
+
+def _overlap_row(one: SetSummary) -> list[str]:
+    return [
+        f"{one.group} {one.contrast}",
+        *_pair(one, "best_dice"),
+        *_pair(one, "dice"),
+        difference(one.dice_difference),
+    ]
+
+
+def _lesion_row(one: SetSummary) -> list[str]:
+    return [
+        f"{one.group} {one.contrast}",
+        str(one.lesions),
+        number(one.found, 2),
+        number(one.false_positives, 2),
+        *_pair(one, "sensitivity"),
+        *_pair(one, "slice_auroc"),
+        *_pair(one, "scan_auroc"),
+    ]
+
+
+def _pair(one: SetSummary, figure: str) -> list[str]:
+    """A figure of the anomaly map, and of the strongest baseline."""
+    plain = None if one.baseline is None else getattr(one.baseline, figure)
+    return [number(getattr(one.map, figure)), number(plain)]
 
 
 def _healthy_tables(rows: Sequence[HealthyFigures]) -> list[str]:

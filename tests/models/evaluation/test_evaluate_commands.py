@@ -195,6 +195,7 @@ def test_each_look_is_logged_once_and_one_without_a_reason_as_such(
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
+        ([], "name a folder of patients (--data)"),
         (["--data", "{here}/gone"], "gone: no such folder"),
         (["--data", "{here}", "--healthy", "{here}/gone"], "gone: no such folder"),
         (["--data", "{here}"], "no scan with a lesion mask"),
