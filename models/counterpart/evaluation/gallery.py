@@ -23,7 +23,6 @@ from counterpart.evaluation.strips import (
     PANEL_WIDTH,
     STRIP_WIDTH,
     panel_lefts,
-    sized_page,
 )
 from counterpart.report.header import EDGE
 from counterpart.report.look import (
@@ -162,7 +161,7 @@ def gallery_figure(items: Sequence[GalleryItem], title: str) -> Figure:
     strips = [_fitted(item.strip) for item in items]
     tall = [max(len(s), _label_height(item)) for item, s in zip(items, strips, strict=True)]
     height = 50 * ceil((TOP + sum(tall) + ROW_GAP * len(items)) / 50)
-    page = sized_page(GALLERY_WIDTH, height)
+    page = Page.blank(height, GALLERY_WIDTH)
     _draw_title(page, title)
     _draw_column_heads(page, 104.0)
     top = TOP

@@ -5,17 +5,14 @@ from __future__ import annotations
 from io import BytesIO
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from counterpart.errors import CounterpartError
 from counterpart.grid import canonical_orientation
 from counterpart.report.head import Head, axial_view, canonical_head, crop_box
-from counterpart.report.look import GREYS, PAGE, Look, residual_colours
+from counterpart.report.look import GREYS, Look, residual_colours
 from counterpart.report.page import (
-    DPI,
     Page,
     Panel,
     draw_baseline,
@@ -64,7 +61,7 @@ def paint_strip(result: Result, lesion: Mask | None) -> NDArray[np.uint8]:
         )
     head = canonical_head(result)
     truth = _lesion_in_head(result, head, lesion)
-    page = sized_page(STRIP_WIDTH, PANEL_HEIGHT)
+    page = Page.blank(PANEL_HEIGHT, STRIP_WIDTH)
     _draw_panels(page, head, Look.of(result, head), truth, slice_to_show(head, truth))
     page.figure.savefig(pixels := BytesIO(), format="rgba")
     drawn = np.frombuffer(pixels.getvalue(), np.uint8)
@@ -85,21 +82,6 @@ def slice_to_show(head: Head, lesion: Mask) -> int:
             return int(by_slice.argmax())
     within = head.brain_slices()
     return within[len(within) // 2]
-
-
-def sized_page(wide: int, tall: int) -> Page:
-    """An empty page of the report's look.
-
-    Args:
-        wide: Pixels, a multiple of 50; of others matplotlib may lose one.
-        tall: Likewise.
-    """
-    figure = Figure(figsize=(wide / DPI, tall / DPI), dpi=DPI, facecolor=PAGE)
-    FigureCanvasAgg(figure)
-    sheet = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    sheet.set(xlim=(0, wide), ylim=(tall, 0))
-    sheet.set_axis_off()
-    return Page(figure, sheet, tall)
 
 
 def panel_lefts(left: float = 0.0, zoom: float = 1.0) -> list[float]:

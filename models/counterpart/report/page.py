@@ -72,12 +72,12 @@ class Page:
     height: int
 
     @classmethod
-    def blank(cls, height: int) -> Page:
-        """An empty page."""
-        figure = Figure(figsize=(WIDTH / DPI, height / DPI), dpi=DPI, facecolor=PAGE)
+    def blank(cls, height: int, width: int = WIDTH) -> Page:
+        """An empty page; height and width in pixels, where of odd ones matplotlib may lose one."""
+        figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=PAGE)
         FigureCanvasAgg(figure)
         sheet = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-        sheet.set(xlim=(0, WIDTH), ylim=(height, 0))
+        sheet.set(xlim=(0, width), ylim=(height, 0))
         sheet.set_axis_off()
         return cls(figure, sheet, height)
 
