@@ -133,12 +133,13 @@ def write_reports(result: Result, folder: Path) -> None:
 def _write_files(result: Result, folder: Path, image_format: str) -> None:
     with ThreadPoolExecutor(1) as pool:  # packing leaves Python free for the reports
         images = pool.submit(write_images, result, folder, image_format)
-        _write_findings(result, folder)
+        write_findings(result, folder)
         write_reports(result, folder)
         images.result()
 
 
-def _write_findings(result: Result, folder: Path) -> None:
+def write_findings(result: Result, folder: Path) -> None:
+    """Write ``findings.json`` and ``provenance.json`` into an existing folder."""
     findings = {
         "disclaimer": DISCLAIMER,
         "threshold": result.threshold,

@@ -1,0 +1,178 @@
+"""The routes that say what this server is: info, health, a page of all routes, logs."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Query, Request, Response
+from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+
+from counterpart import __version__
+from counterpart.bundle import (
+    CALIBRATIONS,
+    WEIGHTS,
+    bundle_folder,
+    bundle_name,
+    bundle_version,
+    checked_digests,
+    read_calibrations,
+)
+from counterpart.results import DISCLAIMER
+from lib.problems import ERRORS, not_found
+from lib.security.tokens import Person
+from lib.server import Server
+
+STRATEGIES = ("random", "first")
+
+
+class Health(BaseModel):
+    """Whether the server can be asked."""
+
+    state: str
+    version: str
+
+
+class CalibrationFacts(BaseModel):
+    """What a contrast is calibrated on."""
+
+    contrast: str
+    kind: str
+    scans: int
+    threshold: float
+    p_floor: float | None
+
+
+class ModelFacts(BaseModel):
+    """Which model serves."""
+
+    name: str
+    version: str
+    weights_sha256: str
+
+
+class UserFacts(BaseModel):
+    """Who asks."""
+
+    name: str
+    role: str
+
+
+class ServerInfo(BaseModel):
+    """What this server is, for the extension and for scripts."""
+
+    name: str = "Counterpart"
+    version: str = __version__
+    disclaimer: str = DISCLAIMER
+    model: ModelFacts
+    calibrations: list[CalibrationFacts]
+    device: str
+    user: UserFacts
+    limits: dict[str, int]
+    images: int
+
+
+def about_routes(server: Server, app_info: Callable[[], dict[str, Any]]) -> APIRouter:
+    """The routes of this file.
+
+    Args:
+        server: The server.
+        app_info: What MONAI Label's app says of itself.
+    """
+    router = APIRouter(responses=ERRORS)
+    facts = _Facts(server)
+
+    @router.get("/info/", tags=["MONAI Label: app"], summary="Models, trainers and studies")
+    async def info() -> dict[str, Any]:
+        return app_info()
+
+    @router.get("/counterpart/health", tags=["Server"], summary="Whether the server is ready")
+    async def health() -> Health:
+        state = "ready" if server.compute.ready.is_set() else "starting"
+        return Health(state=state, version=__version__)
+
+    @router.get("/counterpart/info", tags=["Server"], summary="Model, calibration, user, limits")
+    async def server_info(request: Request) -> ServerInfo:
+        person: Person = request.state.person
+        return await run_in_threadpool(facts.info, person)
+
+    @router.post(
+        "/activelearning/{strategy}", tags=["MONAI Label: app"], summary="An image to look at next"
+    )
+    def next_sample(
+        strategy: str, params: Annotated[dict[str, Any] | None, Body()] = None
+    ) -> dict[str, str]:
+        if strategy not in STRATEGIES:
+            raise not_found("A strategy of this name", f"There are {', '.join(STRATEGIES)}.")
+        images = server.studies.images()
+        if not images:
+            return {}
+        image = images[0] if strategy == "first" else random.choice(images)  # nosec: no secret
+        return {"id": image, "name": image}
+
+    @router.get("/logs/", tags=["Server"], summary="The last lines of the server's log")
+    def logs(lines: Annotated[int, Query(ge=1, le=5000)] = 300) -> PlainTextResponse:
+        path = server.app / "logs" / "app.log"
+        if not path.is_file():
+            raise not_found("The log", "The server writes it into its app's folder.")
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            return PlainTextResponse("".join(deque(stream, lines)))
+
+    @router.post("/reload", tags=["Server"], summary="Read tokens and studies again")
+    def reload() -> dict[str, str]:
+        server.tokens.reload()
+        server.studies.refresh()
+        return {}
+
+    @router.get("/favicon.ico", include_in_schema=False)
+    async def favicon() -> Response:
+        return Response(status_code=204)
+
+    return router
+
+
+class _Facts:
+    """What is known of the bundle that serves; its files are hashed once a version."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._known: tuple[str, ModelFacts, list[CalibrationFacts]] | None = None
+
+    def info(self, person: Person) -> ServerInfo:
+        """The answer for a person."""
+        fingerprint = self._server.fingerprint()
+        if self._known is None or self._known[0] != fingerprint:
+            folder = bundle_folder(self._server.settings.model)
+            self._known = (fingerprint, *_bundle_facts(folder))
+        _, model, calibrations = self._known
+        return ServerInfo(
+            model=model,
+            calibrations=calibrations,
+            device=self._server.settings.device,
+            user=UserFacts(name=person.name, role=person.role),
+            limits={"upload_mb": self._server.settings.upload_bytes >> 20},
+            images=len(self._server.studies.images()),
+        )
+
+
+def _bundle_facts(folder: Path) -> tuple[ModelFacts, list[CalibrationFacts]]:
+    digests = checked_digests(folder)
+    found = read_calibrations(folder) if CALIBRATIONS in digests else ()
+    calibrations = [
+        CalibrationFacts(
+            contrast=one.contrast,
+            kind=one.kind,
+            scans=one.n,
+            threshold=one.threshold,
+            p_floor=one.p_floor,
+        )
+        for one in found
+        if one.weights_sha256 == digests[WEIGHTS]
+    ]
+    name, version = bundle_name(folder), bundle_version(folder)
+    return ModelFacts(name=name, version=version, weights_sha256=digests[WEIGHTS]), calibrations

@@ -1,0 +1,1 @@
+"""The healthy cohort: which scans are marked, and what they are."""

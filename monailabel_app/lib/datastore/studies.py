@@ -1,0 +1,156 @@
+"""The studies: MONAI Label's datastore, asked by names that are checked first."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from monailabel.datastore.local import LocalDatastore
+from monailabel.interfaces.datastore import Datastore
+
+from lib.datastore.names import checked_name, checked_tag
+from lib.datastore.receiving import content_hash
+from lib.problems import conflict, not_found
+
+_SEE = "GET /datastore/?output=all lists what there is."
+
+
+class Studies:
+    """The images of the studies and their labels.
+
+    Args:
+        datastore: MONAI Label's.
+        place: Folder or address of the studies.
+    """
+
+    def __init__(self, datastore: Datastore, place: str) -> None:
+        self.datastore = datastore
+        self._folder = Path(place)
+        self._lock = threading.Lock()
+        self._hashes: dict[tuple[str, int, int], str] = {}
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the studies are a folder of this machine."""
+        return isinstance(self.datastore, LocalDatastore)
+
+    def images(self) -> list[str]:
+        """All ids, sorted."""
+        return sorted(self.datastore.list_images())
+
+    def path(self, image: str) -> Path:
+        """The file of an image; a series of a DICOMweb server is fetched first.
+
+        Raises:
+            Problem: There is no such image, or its file is gone.
+        """
+        if image not in self.datastore.list_images():
+            raise not_found("An image of this id", _SEE)
+        path = Path(self.datastore.get_image_uri(image))
+        if not path.exists():
+            raise not_found("The image's file", "It was removed; reload the studies.")
+        return path
+
+    def label_path(self, label: str, tag: str) -> Path:
+        """The file of a label.
+
+        Raises:
+            Problem: There is none.
+        """
+        checked_tag(tag)
+        if label not in self.datastore.list_images():
+            raise not_found("An image of this id", _SEE)
+        if tag not in self.datastore.get_labels_by_image_id(label):
+            raise not_found("A label with this tag", _SEE)
+        path = Path(self.datastore.get_label_uri(label, tag))
+        if not path.is_file():
+            raise not_found("The label's file", "It was removed; reload the studies.")
+        return path
+
+    def content(self, path: Path) -> str:
+        """The content hash of a scan's file; read once as long as the file stays the same."""
+        stat = path.stat()
+        known = (str(path), stat.st_mtime_ns, stat.st_size)
+        with self._lock:
+            found = self._hashes.get(known)
+        if found is None:
+            found = content_hash(path)
+            with self._lock:
+                self._hashes[known] = found
+        return found
+
+    def add(self, image: str, received: Path, suffix: str, info: dict[str, Any]) -> str:
+        """Add an image.
+
+        Args:
+            image: Its new id.
+            received: Its file, within a temporary folder.
+            suffix: Of its format.
+            info: What is known of it.
+
+        Raises:
+            Problem: The name is taken or may not be used, or the studies are not of this machine.
+        """
+        checked_name(image)
+        if not self.is_local:
+            error = "Images cannot be added to the studies of a DICOMweb server."
+            raise conflict(error, "Send them to the archive, or use PUT /counterpart/scans.")
+        with self._lock:
+            if image in self.datastore.list_images():
+                raise conflict("There is an image of this name.", "Choose another name.")
+            named = received.with_name(f"{image}{suffix}")
+            received.rename(named)
+            return str(self.datastore.add_image(image, str(named), info))
+
+    def save_label(self, image: str, received: Path, tag: str, info: dict[str, Any]) -> str:
+        """Save a label of an image; one of the same tag is replaced.
+
+        Raises:
+            Problem: There is no such image, or the tag may not be used.
+        """
+        checked_tag(tag)
+        if image not in self.datastore.list_images():
+            raise not_found("An image of this id", _SEE)
+        with self._lock:
+            return str(self.datastore.save_label(image, str(received), tag, info))
+
+    def remove_image(self, image: str) -> None:
+        """Remove an image with its labels; of a link the link alone.
+
+        Raises:
+            Problem: There is none, or the studies are not of this machine.
+        """
+        path = self.path(image)
+        self._own()
+        with self._lock:
+            for tag in self.datastore.get_labels_by_image_id(image):
+                self.datastore.remove_label(image, tag)
+            links = [p for p in self._folder.iterdir() if p.is_symlink() and p.resolve() == path]
+            for link in links:
+                link.unlink()
+            if not links:
+                path.unlink()
+            self.refresh()
+
+    def remove_label(self, label: str, tag: str) -> None:
+        """Remove a label.
+
+        Raises:
+            Problem: There is none, or the studies are not of this machine.
+        """
+        self.label_path(label, tag)
+        self._own()
+        with self._lock:
+            self.datastore.remove_label(label, tag)
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Take notice of files that came or went."""
+        if isinstance(self.datastore, LocalDatastore):
+            self.datastore.refresh()
+
+    def _own(self) -> None:
+        if not self.is_local:
+            error = "What lies on a DICOMweb server is not removed from here."
+            raise conflict(error, "Remove it in the archive.")

@@ -1,0 +1,1 @@
+"""Inference: the processes that compute, and the stock routes that ask them."""

@@ -1,0 +1,122 @@
+"""What needs no network: checks of scans, other thresholds, reports and other file formats."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from counterpart.formats.nifti_image import read_nifti
+from counterpart.output import write_findings, write_reports
+from counterpart.regions import RegionAtlas, read_atlas
+from counterpart.results import Result
+from counterpart.scans import Scan, read_scan, write_map
+from counterpart.stored_result import read_result, with_threshold
+from lib.inference.messages import Tell, Values
+
+MASKS = ("mask", "brain")
+_COLUMNS = (
+    "number",
+    "direction",
+    "volume_ml",
+    "peak",
+    "mean",
+    "p_value",
+    "side",
+    "region",
+    "right_mm",
+    "anterior_mm",
+    "superior_mm",
+)
+
+
+def check(arguments: Values, tell: Tell) -> Values:
+    """Read a scan and say what it is; an error says why it cannot be used."""
+    scan = read_scan(Path(arguments["scan"]))
+    return {
+        "shape": list(scan.grid.shape),
+        "spacing_mm": [round(float(size), 4) for size in scan.grid.spacing],
+        "warnings": list(scan.warnings),
+    }
+
+
+def view(arguments: Values, tell: Tell) -> Values:
+    """List the findings of a result by another threshold.
+
+    Args:
+        arguments: ``scan``, ``result`` (folder), ``out`` (existing folder), ``threshold``,
+            ``minimum_ml`` (numbers or None).
+        tell: Not called; this takes a moment.
+
+    Returns:
+        ``findings``: their number.
+    """
+    scan, result = _stored(arguments)
+    seen = with_threshold(
+        result, arguments["threshold"], arguments["minimum_ml"], atlas=_atlas(arguments)
+    )
+    out = Path(arguments["out"])
+    write_map(out / "mask.nii", seen.mask, scan)
+    write_findings(seen, out)
+    return {"findings": len(seen.findings)}
+
+
+def report(arguments: Values, tell: Tell) -> Values:
+    """Draw ``report.html`` and ``report.png`` of a result, or of a view of it."""
+    _, result = _stored(arguments)
+    if arguments["threshold"] is not None or arguments["minimum_ml"] is not None:
+        result = with_threshold(
+            result, arguments["threshold"], arguments["minimum_ml"], atlas=_atlas(arguments)
+        )
+    folder = Path(arguments["out"])
+    with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as work:
+        write_reports(result, Path(work))
+        for name in ("report.png", "report.html"):
+            os.replace(Path(work) / name, folder / name)
+    return {}
+
+
+def pack(arguments: Values, tell: Tell) -> Values:
+    """Write a map in another format: ``map`` (path of a ``.nii``) becomes ``out``."""
+    source, out = Path(arguments["map"]), Path(arguments["out"])
+    values = read_nifti(source).values
+    if source.name.removesuffix(".nii") in MASKS:
+        values = values.astype(np.uint8)
+    like = read_scan(Path(arguments["scan"]))
+    with tempfile.TemporaryDirectory(prefix=".pack-", dir=out.parent) as work:
+        write_map(Path(work) / out.name, values, like)
+        os.replace(Path(work) / out.name, out)
+    return {}
+
+
+def table(arguments: Values, tell: Tell) -> Values:
+    """Write the findings of ``findings.json`` as a table, ``findings.csv``."""
+    folder = Path(arguments["out"])
+    findings = json.loads((folder / "findings.json").read_text())["findings"]
+    with tempfile.TemporaryDirectory(prefix=".table-", dir=folder) as work:
+        path = Path(work) / "findings.csv"
+        with path.open("w", newline="", encoding="utf-8") as stream:
+            rows = csv.DictWriter(stream, _COLUMNS, extrasaction="ignore")
+            rows.writeheader()
+            for one in findings:
+                place = zip(_COLUMNS[-3:], one["centre_ras_mm"], strict=True)
+                rows.writerow({**one, **dict(place)})
+        os.replace(path, folder / "findings.csv")
+    return {}
+
+
+def _stored(arguments: Values) -> tuple[Scan, Result]:
+    scan = read_scan(Path(arguments["scan"]))
+    return scan, read_result(Path(arguments["result"]), scan)
+
+
+def _atlas(arguments: Values) -> RegionAtlas | None:
+    path = Path(arguments["result"]) / "regions.nii.gz"
+    return read_atlas(path) if path.is_file() else None
+
+
+WORKS = {"check": check, "view": view, "report": report, "pack": pack, "table": table}

@@ -1,0 +1,63 @@
+"""What the server and its processes say to each other: one line of JSON each.
+
+The server sends ``{"id", "kind", "arguments"}`` and perhaps ``{"cancel": id}``. A process answers
+``{"id", "words", "fraction"}`` any number of times and then ``{"id", "done"}``,
+``{"id", "failed"}`` or ``{"id", "cancelled"}``; ``{"ready": true}`` says that it has warmed up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from counterpart.errors import CounterpartError, ModelError
+from lib.problems import Problem, unusable
+
+Tell = Callable[[str, float], None]
+Values = dict[str, Any]
+_SENTENCE = re.compile(r"(?<=[.!?;:])\s+")
+_HINT = "Send another scan, or correct this one; the page /docs says what can be read."
+
+
+class Cancelled(Exception):
+    """The work is no longer wanted."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A piece of work.
+
+    Args:
+        kind: What is to be done.
+        arguments: Plain values.
+    """
+
+    kind: str
+    arguments: Values = field(default_factory=dict)
+
+
+def problem_of(error: Exception, path: str | None = None) -> Problem:
+    """What a person is told of an error of the library: no folders, and the cure apart.
+
+    Args:
+        error: As it was raised.
+        path: The file at fault, whose folders are the server's own business.
+    """
+    text = str(error)
+    if path:
+        text = text.replace(path, Path(path).name)
+    if isinstance(error, ModelError):
+        return Problem(503, text, "Tell the administrator: the model on the server is at fault.")
+    if isinstance(error, MemoryError):
+        return unusable("The scan needs more memory than the server has.", "Send a smaller one.")
+    if not isinstance(error, CounterpartError):
+        raise error
+    parts = _SENTENCE.split(text)
+    head, rest = parts[0], " ".join(parts[1:])
+    while head.endswith(":") and rest:  # a file's name alone is no sentence
+        more = _SENTENCE.split(rest, 1)
+        head, rest = f"{head} {more[0]}", more[1] if len(more) > 1 else ""
+    return unusable(head, rest or _HINT)

@@ -1,0 +1,1 @@
+"""Jobs: what is asked, in which order it is done, and where the results lie."""

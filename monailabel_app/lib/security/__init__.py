@@ -1,0 +1,1 @@
+"""Security: who may do what, and what is written down of it."""

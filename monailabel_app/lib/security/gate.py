@@ -1,0 +1,234 @@
+"""The gate that every request passes: addresses, origins, tokens, roles, sizes; one log line."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import logging
+import time
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lib.problems import Problem
+from lib.security.audit import AuditLog
+from lib.security.roles import OPEN, required_role
+from lib.security.tokens import Person, Tokens
+
+logger = logging.getLogger("counterpart.server")
+
+MAX_JSON_BYTES = 1 << 18
+MAX_ADDRESS_BYTES = 4096
+_PAUSE_AFTER_WRONG_TOKEN_S = 0.5
+_LOCAL_NAMES = ("localhost",)
+_FORWARDED = ("x-forwarded-for", "forwarded", "x-real-ip")
+_OPEN_PERSON = Person("anybody", "user")
+_LOOPBACK_PERSON = Person("this machine", "admin")
+
+
+@dataclass(frozen=True)
+class GateRules:
+    """What the gate goes by.
+
+    Args:
+        insecure: Whether requests without a token are served from any address.
+        upload_bytes: Most that a body may have.
+        origins: Web pages from which a browser may ask, besides the server's own.
+    """
+
+    insecure: bool
+    upload_bytes: int
+    origins: frozenset[str]
+
+
+class Gate:
+    """ASGI middleware around the whole server."""
+
+    def __init__(self, app: ASGIApp, tokens: Tokens, rules: GateRules, audit: AuditLog) -> None:
+        self._app = app
+        self._tokens = tokens
+        self._rules = rules
+        self._audit = audit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in, or answer why not."""
+        if scope["type"] != "http":
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008})
+            return
+        start = time.perf_counter()
+        watched = _Watched(receive, send, self._limit(scope))
+        try:
+            scope.setdefault("state", {})["person"] = await self._admitted(scope)
+            await self._app(scope, watched.receive, watched.send)
+        except Problem as problem:
+            await watched.answer(problem)
+        except Exception:
+            if watched.problem is None:
+                logger.exception("defect in %s", _route(scope))
+                defect = "The server has a defect."
+                hint = "Tell the administrator; the server's log has the details."
+                await watched.answer(Problem(500, defect, hint))
+            else:
+                await watched.answer(watched.problem)
+        finally:
+            self._write_down(scope, watched.status, time.perf_counter() - start)
+
+    async def _admitted(self, scope: Scope) -> Person:
+        headers = Headers(scope=scope)
+        path = _checked_path(scope)
+        self._check_origin(headers)
+        person = await self._who(scope, headers)
+        role = required_role(scope["method"], path)
+        if role == OPEN:
+            return person or _OPEN_PERSON
+        if person is None:
+            error = "This server wants a token."
+            hint = "Send it as 'Authorization: Bearer TOKEN', or log in with your name and token."
+            raise Problem(401, error, hint, {"WWW-Authenticate": "Bearer"})
+        if not person.may(role):
+            error = f"This needs the role {role}; {person.name} has the role {person.role}."
+            raise Problem(403, error, "Ask the administrator.")
+        return person
+
+    async def _who(self, scope: Scope, headers: Headers) -> Person | None:
+        """Who asks; None if a token is needed and none was sent."""
+        kind, _, token = headers.get("authorization", "").partition(" ")
+        if self._tokens:
+            if not token:
+                return None
+            person = self._tokens.identify(token.strip()) if kind.lower() == "bearer" else None
+            if person is None:
+                await asyncio.sleep(_PAUSE_AFTER_WRONG_TOKEN_S)
+                error = "The token is not valid, or has run out."
+                hint = "Check it, or log in again."
+                raise Problem(401, error, hint, {"WWW-Authenticate": "Bearer"})
+            return person
+        if _is_local(scope, headers):
+            return _LOOPBACK_PERSON
+        if self._rules.insecure:
+            return _OPEN_PERSON
+        raise Problem(
+            403,
+            "Without tokens, this server answers the machine alone that it runs on.",
+            "The administrator gives it tokens with --token-file.",
+        )
+
+    def _check_origin(self, headers: Headers) -> None:
+        """Refuse what other people's web pages ask in a user's name."""
+        origin = headers.get("origin")
+        if origin is None or origin in self._rules.origins:
+            return
+        if urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+            error = f"The web page {origin!r} may not use this server."
+            hint = "The administrator allows pages with MONAI_LABEL_CORS_ORIGINS."
+            raise Problem(403, error, hint)
+
+    def _limit(self, scope: Scope) -> int:
+        kind = Headers(scope=scope).get("content-type", "").split(";")[0].strip().lower()
+        small = kind.endswith("json") or kind == "application/x-www-form-urlencoded"
+        return MAX_JSON_BYTES if small else self._rules.upload_bytes
+
+    def _write_down(self, scope: Scope, status: int, seconds: float) -> None:
+        person = scope.get("state", {}).get("person")
+        name = person.name if isinstance(person, Person) else "nobody"
+        method, route = scope["method"], _route(scope)
+        level = logging.INFO if status < 400 else logging.WARNING
+        logger.log(level, "%s %s %s: %d, %.0f ms", name, method, route, status, 1e3 * seconds)
+        if method not in ("GET", "HEAD") or status in (401, 403):
+            self._audit.write(person, f"{method} {route}", status, scope.get("state", {}))
+
+
+class _Watched:
+    """The two ends of a request: how much comes in, what status goes out."""
+
+    def __init__(self, receive: Receive, send: Send, limit: int) -> None:
+        self._receive = receive
+        self._send = send
+        self._limit = limit
+        self._received = 0
+        self.status = 0
+        self.problem: Problem | None = None
+
+    async def receive(self) -> Message:
+        """The next part of the body, as long as there are not too many."""
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._received += len(message.get("body", b""))
+            if self._received > self._limit:
+                self.problem = Problem(
+                    413,
+                    f"The body has more than the {self._limit} bytes that are accepted.",
+                    "Send less, or ask the administrator to raise the limit for uploads.",
+                )
+                raise self.problem
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass an answer on, with what every answer carries."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            fixed = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+            given = {key.lower() for key, _ in message.get("headers", [])}
+            added = [pair for pair in fixed if pair[0] not in given]
+            message = {**message, "headers": [*message.get("headers", []), *added]}
+        await self._send(message)
+
+    async def answer(self, problem: Problem) -> None:
+        """Answer with a problem, unless an answer has begun."""
+        if self.status:
+            return
+        body = json.dumps(problem.to_json()).encode()
+        headers = {"content-type": "application/json", "content-length": str(len(body))}
+        if problem.status in (413, 507):
+            headers["connection"] = "close"  # what is still coming is not read
+        raw = [(k.encode(), v.encode()) for k, v in {**headers, **problem.headers}.items()]
+        start = {"type": "http.response.start", "status": problem.status, "headers": raw}
+        await self.send(start)
+        await self.send({"type": "http.response.body", "body": body})
+
+
+def _checked_path(scope: Scope) -> str:
+    """The path without the root path.
+
+    Raises:
+        Problem: It, or what follows it, could name something that no route means.
+    """
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    if root and path.startswith(root):
+        path = path[len(root) :] or "/"
+    odd = any(character < " " or character in "\\\x7f" for character in path)
+    if odd or any(part in (".", "..") for part in path.split("/")):
+        error = "The address holds a path where a name or an id belongs."
+        raise Problem(400, error, "Ask for what the page /docs lists.")
+    if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_ADDRESS_BYTES:
+        raise Problem(414, "The address is too long.", "Ask for what the page /docs lists.")
+    return path
+
+
+def _is_local(scope: Scope, headers: Headers) -> bool:
+    """Whether a request comes from this machine, by this machine's name, and through nobody."""
+    client = scope.get("client")
+    if client is None or not is_loopback(client[0]):
+        return False
+    if any(name in headers for name in _FORWARDED):
+        return False
+    return is_loopback(urlsplit(f"//{headers.get('host', '')}").hostname or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address means this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() in _LOCAL_NAMES
+
+
+def _route(scope: Scope) -> str:
+    """The route's pattern: the log shows no ids and no queries."""
+    route = scope.get("route")
+    return str(getattr(route, "path", "(no route)"))

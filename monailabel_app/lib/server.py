@@ -1,0 +1,202 @@
+"""What all routes share: settings, state, who is known, the studies, the jobs and the processes."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.requests import Request
+
+from counterpart.bundle import MANIFEST, bundle_folder
+from lib.datastore.names import checked_hash, checked_id
+from lib.datastore.studies import Studies
+from lib.datastore.uploads import UploadStore
+from lib.inference.link import ProcessLink
+from lib.jobs.cache import ResultCache
+from lib.jobs.job import Job, JobOptions
+from lib.jobs.queue import JobQueue
+from lib.jobs.store import JobStore
+from lib.problems import not_found
+from lib.security.audit import AuditLog
+from lib.security.tokens import Tokens
+from lib.settings import ServerSettings
+from lib.state import StateFolder, open_state
+
+logger = logging.getLogger("counterpart.server")
+
+_HOUSEKEEPING_S = 600.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """The parts of a running server.
+
+    Args:
+        app: Folder of the app.
+        settings: What the administrator has chosen.
+        state: The server's folders.
+        tokens: Who is known.
+        audit: What is written down of requests.
+        studies: The images.
+        uploads: The scans that clients sent.
+        compute: The process with the networks.
+        desk: The process without.
+        store: All jobs.
+        cache: All results.
+        queue: Does the jobs.
+    """
+
+    app: Path
+    settings: ServerSettings
+    state: StateFolder
+    tokens: Tokens
+    audit: AuditLog
+    studies: Studies
+    uploads: UploadStore
+    compute: ProcessLink
+    desk: ProcessLink
+    store: JobStore
+    cache: ResultCache
+    queue: JobQueue
+
+    def submit_image(self, image: str, options: JobOptions) -> Job:
+        """Ask for the counterpart of an image of the studies; blocks while the file is read.
+
+        Raises:
+            Problem: There is no such image.
+        """
+        path = self.studies.path(image)
+        return self._submit(path, self.studies.content(path), options, image=image)
+
+    def submit_upload(self, content: str, options: JobOptions) -> Job:
+        """Ask for the counterpart of an upload.
+
+        Raises:
+            Problem: There is no such upload.
+        """
+        upload = self.uploads.find(checked_hash(content))
+        return self._submit(upload.path, upload.content, options, scan=content)
+
+    def _submit(
+        self,
+        path: Path,
+        content: str,
+        options: JobOptions,
+        *,
+        image: str | None = None,
+        scan: str | None = None,
+    ) -> Job:
+        words = (image or "", scan or "", content, options.model_dump_json(), self.fingerprint())
+        job = Job(
+            self.state.keyed("job", *words),
+            options.model_dump(),
+            image=image,
+            scan=scan,
+            content=content,
+            path=str(path),
+        )
+        return self.queue.submit(job)
+
+    def job(self, job_id: str) -> Job:
+        """A job by its id.
+
+        Raises:
+            Problem: There is none.
+        """
+        job = self.store.find(checked_id(job_id))
+        if job is None:
+            hint = "Ask for it again with POST /counterpart/jobs; jobs are kept for a while only."
+            raise not_found("A job with this id", hint)
+        return job
+
+    def purge(self, content: str) -> int:
+        """Remove an upload, what was computed of it and its jobs; how many things went."""
+        jobs = [job for job in self.store.all() if job.content == content]
+        for job in jobs:
+            self.queue.cancel(job)
+            if job.key:
+                self.cache.remove(job.key)
+        self.store.forget(jobs)
+        return len(jobs) + int(self.uploads.purge(content))
+
+    def fingerprint(self) -> str:
+        """What serves at this moment: changes when another version is published."""
+        return serving_fingerprint(self.settings.model)
+
+    def note(self, request: Request, job: Job | None = None, content: str = "") -> None:
+        """Have the audit say of a request which scan and which model it was about."""
+        if job is not None or content:
+            request.state.audit_scan = self.state.keyed("scan", job.content if job else content)
+        if job is not None and job.model is not None:
+            request.state.audit_model = f"{job.model['name']} {job.model['version']}"
+
+    def start(self) -> None:
+        """Start the processes, the queue and the housekeeping."""
+        for left in self.state.incoming.iterdir():
+            shutil.rmtree(left, ignore_errors=True)
+        self.compute.start()
+        self.queue.start()
+        threading.Thread(target=self._keep_house, name="housekeeping", daemon=True).start()
+
+    def _keep_house(self) -> None:
+        """Start the second process when the first is ready, then clean up now and then; a thread."""
+        wait = threading.Event()
+        self.compute.ready.wait(60.0)
+        self.desk.start()
+        while True:
+            try:
+                self.cache.evict()
+                self.store.forget_old()
+                self.uploads.purge_old()
+            except OSError as error:
+                logger.error("the housekeeping failed: %s", error)
+            wait.wait(_HOUSEKEEPING_S)
+
+
+def serving_fingerprint(model: str) -> str:
+    """A digest of the bundle that a name means at this moment.
+
+    Raises:
+        ModelError: There is none.
+    """
+    folder = bundle_folder(model)
+    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+
+
+def make_server(app: Path, settings: ServerSettings, studies: Studies) -> Server:
+    """Put the parts together; nothing is started yet.
+
+    Raises:
+        CounterpartError: The tokens or the model cannot be used.
+        OSError: The state's folder cannot be made.
+    """
+    state = open_state(settings.state)
+    serving_fingerprint(settings.model)
+    logs = state.root / "logs"
+    logs.mkdir(exist_ok=True)
+    options = ("--model", settings.model, "--device", settings.device)
+    compute = ProcessLink("compute", app, logs / "compute.log", options)
+    desk = ProcessLink("desk", app, logs / "desk.log")
+    store = JobStore(state, settings.cache_s)
+    cache = ResultCache(state, settings.cache_bytes, settings.cache_s)
+    queue = JobQueue(
+        state, store, cache, compute, desk, lambda: serving_fingerprint(settings.model)
+    )
+    return Server(
+        app=app,
+        settings=settings,
+        state=state,
+        tokens=Tokens(settings, state.key),
+        audit=AuditLog(state.root / "audit.log"),
+        studies=studies,
+        uploads=UploadStore(state, desk, settings.upload_bytes, settings.upload_s),
+        compute=compute,
+        desk=desk,
+        store=store,
+        cache=cache,
+        queue=queue,
+    )

@@ -1,0 +1,1 @@
+"""Training: one trainer process, its progress, and the versions of the model."""
