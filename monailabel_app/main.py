@@ -19,6 +19,8 @@ from lib.inference.infer_task import KEY, CounterpartInfer
 from lib.problems import Problem
 from lib.server import make_server
 from lib.settings import read_settings
+from lib.training.supervisor import TrainingSupervisor
+from lib.training.train_task import CounterpartTrain
 from lib.wiring import web_application
 
 # Ids of patients' scans do not belong into logs; what has to be known, our own lines say.
@@ -46,12 +48,17 @@ class HealthyCounterpart(MONAILabelApp):  # type: ignore[misc]
         )
         try:
             self.server = make_server(Path(app_dir), settings, Studies(self.datastore(), studies))
+            self.supervisor = TrainingSupervisor(self.server)
         except (CounterpartError, Problem, OSError) as error:
             _refuse(error)
 
     def init_infers(self) -> dict[str, CounterpartInfer]:
         """The one model."""
         return {KEY: CounterpartInfer(self._model)}
+
+    def init_trainers(self) -> dict[str, CounterpartTrain]:
+        """The one training, of the same name, as stock clients expect it."""
+        return {KEY: CounterpartTrain(lambda: self.supervisor.latest())}
 
     def init_strategies(self) -> dict[str, Any]:
         """None of MONAI Label's: which image comes next is answered by ours."""
@@ -62,7 +69,9 @@ class HealthyCounterpart(MONAILabelApp):  # type: ignore[misc]
         from monailabel.app import app
 
         self.server.start()
-        app.middleware_stack = web_application(self.server, self.info)
+        app.middleware_stack = web_application(
+            self.server, self.supervisor, self.info, self.studies
+        )
 
 
 def _refuse(error: Exception) -> None:

@@ -143,7 +143,7 @@ class Server:
         threading.Thread(target=self._keep_house, name="housekeeping", daemon=True).start()
 
     def _keep_house(self) -> None:
-        """Start the second process when the first is ready, then clean up now and then; a thread."""
+        """Start the desk when the networks are ready, then clean up now and then; a thread."""
         wait = threading.Event()
         self.compute.ready.wait(60.0)
         self.desk.start()

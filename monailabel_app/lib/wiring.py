@@ -22,9 +22,12 @@ from counterpart import __version__
 from counterpart.errors import CounterpartError
 from counterpart.results import DISCLAIMER
 from lib.about import about_routes
+from lib.cohort.routes import cohort_routes
 from lib.datastore.routes import datastore_routes
 from lib.datastore.session_routes import session_routes
 from lib.datastore.sessions import SessionStore
+from lib.docs_page import docs_routes
+from lib.inference.batch_routes import batch_routes
 from lib.inference.messages import problem_of
 from lib.inference.routes import infer_routes
 from lib.jobs.routes import job_routes, scan_routes
@@ -32,6 +35,10 @@ from lib.problems import Problem
 from lib.security.auth_routes import auth_routes
 from lib.security.gate import Gate, GateRules
 from lib.server import Server
+from lib.training.model_routes import model_routes
+from lib.training.routes import train_routes, training_routes
+from lib.training.supervisor import TrainingSupervisor
+from lib.viewer import viewer_routes
 
 logger = logging.getLogger("counterpart.server")
 
@@ -52,12 +59,19 @@ _HINTS = {
 }
 
 
-def web_application(server: Server, app_info: Callable[[], dict[str, Any]]) -> ASGIApp:
+def web_application(
+    server: Server,
+    supervisor: TrainingSupervisor,
+    app_info: Callable[[], dict[str, Any]],
+    studies: str,
+) -> ASGIApp:
     """All routes behind the gate.
 
     Args:
         server: The server's parts.
+        supervisor: Of the training.
         app_info: What MONAI Label's app says of itself.
+        studies: Folder or address of the studies.
     """
     app = FastAPI(
         title="Counterpart",
@@ -76,9 +90,16 @@ def web_application(server: Server, app_info: Callable[[], dict[str, Any]]) -> A
         infer_routes(server, sessions),
         datastore_routes(server),
         session_routes(server, sessions),
+        batch_routes(server),
+        cohort_routes(server),
+        train_routes(server, supervisor),
+        training_routes(server, supervisor),
+        model_routes(server),
+        viewer_routes(studies),
     ]
     for router in routers:
         app.include_router(router)
+    app.include_router(docs_routes(app.openapi))
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(CounterpartError, _library_error)
     app.add_exception_handler(RequestValidationError, _invalid)

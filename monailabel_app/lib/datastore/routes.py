@@ -120,7 +120,7 @@ def _add_images(router: APIRouter, server: Server) -> None:
         image: Image,
         info: Annotated[str, Form(max_length=20_000)] = "{}",
     ) -> dict[str, str]:
-        """`info={"cohort": "healthy"}` adds it to the healthy cohort, `{"cohort": ""}` takes it out."""
+        """`info={"cohort": "healthy"}` adds it to the cohort, `{"cohort": ""}` takes it out."""
         values = _info(info, request)
         server.note(request, content=studies.content(studies.path(image)))
         studies.datastore.update_image_info(image, values)

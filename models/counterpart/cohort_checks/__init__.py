@@ -1,0 +1,1 @@
+"""Checks of a healthy cohort before anything is learned from it."""
