@@ -122,8 +122,11 @@ def generate_counterpart(
     tell("Comparing with the scan", 0.82)
     maps = compare(posed, answer, model, calibration, seed)
     if model.settings.reconstruction.second_pass:
-        tell("Repainting what was flagged once more", 0.86)
-        maps = repaint_again(posed, answer, maps, model, seed)
+        again = "Repainting what was flagged once more"
+        tell(again, 0.86)
+        maps = repaint_again(
+            posed, answer, maps, model, seed, lambda share: tell(again, 0.86 + 0.05 * share)
+        )
     tell("Listing the findings", 0.92)
     warnings = (*scan.warnings, *found.warnings, *doubts)
     circumstances = Circumstances(found.source, sequence, calibration, reason, warnings, seed)
@@ -146,7 +149,12 @@ def repaint(
 
 
 def repaint_again(
-    posed: PosedScan, answer: Reconstruction, maps: FrameMaps, model: Model, seed: int
+    posed: PosedScan,
+    answer: Reconstruction,
+    maps: FrameMaps,
+    model: Model,
+    seed: int,
+    progress: Callable[[float], None] | None = None,
 ) -> FrameMaps:
     """The maps with a counterpart that a second pass over the flagged slices has healed.
 
@@ -161,6 +169,7 @@ def repaint_again(
         model.settings.reconstruction,
         seed=seed,
         precision=best_precision(model.denoiser.signal.device),
+        progress=progress,
     )
     healed = residual_map(posed.scaled, from_slices(again.clean), posed.inside)
     return replace(maps, change=_change(healed, maps.residual, maps.gate, posed, seed))

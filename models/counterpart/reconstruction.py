@@ -169,6 +169,7 @@ def second_pass(
     seed: int = 0,
     batch_size: int = BATCH_SIZE,
     precision: torch.dtype = torch.float32,
+    progress: Progress | None = None,
 ) -> Reconstruction:
     """Repaint flagged slices once more, from what the first pass left of them.
 
@@ -185,6 +186,7 @@ def second_pass(
         seed: Of the first pass' noise; the second draws its own.
         batch_size: Slices per evaluation.
         precision: ``torch.float32`` or ``torch.bfloat16``.
+        progress: Called with the share done after each batch; may raise to cancel.
 
     Returns:
         The clean slices of the second pass where a slice is flagged, else those of the first; the
@@ -201,6 +203,7 @@ def second_pass(
         seed=derived_seed(seed, _SECOND),
         batch_size=batch_size,
         precision=precision,
+        progress=progress,
     )
     clean = torch.where(flagged, again.clean, first.clean)
     return Reconstruction(clean, first.departure)

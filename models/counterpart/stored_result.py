@@ -21,7 +21,6 @@ from counterpart.regions import RegionAtlas
 from counterpart.results import Evidence, Result
 from counterpart.scans import Scan
 
-_MAPS = ("reconstruction", "counterpart", "residual", "anomaly")
 _SUFFIXES = (".nii", ".nii.gz")
 
 
@@ -45,12 +44,14 @@ def read_result(folder: Path, scan: Scan) -> Result:
         threshold = float(listed["threshold"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CounterpartError(f"{folder}: is no result that can be read ({error}).") from error
-    maps = {name: _read_map(folder, name, scan) for name in _MAPS}
-    masks = {name: _read_map(folder, name, scan).astype(np.uint8) for name in ("brain", "mask")}
     return Result(
         scan=scan,
-        **maps,
-        **masks,
+        reconstruction=_read_map(folder, "reconstruction", scan),
+        counterpart=_read_map(folder, "counterpart", scan),
+        residual=_read_map(folder, "residual", scan),
+        anomaly=_read_map(folder, "anomaly", scan),
+        brain=_read_map(folder, "brain", scan).astype(np.uint8),
+        mask=_read_map(folder, "mask", scan).astype(np.uint8),
         findings=findings,
         threshold=threshold,
         contrast=contrast,

@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+Responses = dict[int | str, dict[str, Any]]
+
 
 class ErrorBody(BaseModel):
     """The body of every answer that is an error."""
@@ -60,6 +62,6 @@ def conflict(error: str, hint: str) -> Problem:
 
 
 # What the OpenAPI page says of every route: all errors look alike.
-ERRORS: dict[int | str, dict[str, Any]] = {
+ERRORS: Responses = {
     "4XX": {"model": ErrorBody, "description": "The request cannot be served; error and hint."}
 }

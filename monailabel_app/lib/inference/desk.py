@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -119,4 +120,10 @@ def _atlas(arguments: Values) -> RegionAtlas | None:
     return read_atlas(path) if path.is_file() else None
 
 
-WORKS = {"check": check, "view": view, "report": report, "pack": pack, "table": table}
+WORKS: dict[str, Callable[[Values, Tell], Values]] = {
+    "check": check,
+    "view": view,
+    "report": report,
+    "pack": pack,
+    "table": table,
+}

@@ -48,7 +48,7 @@ class JobRequest(BaseModel):
 
     image: str | None = Field(None, description="Id of an image of the studies.")
     scan: str | None = Field(None, description="Content hash of an upload.", min_length=1)
-    options: JobOptions = Field(default_factory=JobOptions)
+    options: JobOptions = JobOptions()
 
 
 class ModelName(BaseModel):

@@ -17,7 +17,7 @@ from lib.datastore.uploads import Upload
 from lib.jobs.files import ResultName, result_file
 from lib.jobs.job import Job, JobRequest, JobStatus
 from lib.jobs.status import status_of
-from lib.problems import ERRORS, bad_request
+from lib.problems import ERRORS, Responses, bad_request
 from lib.server import Server
 
 _POLL_S = 0.15
@@ -28,7 +28,7 @@ _MEDIA = ("application/octet-stream", "application/gzip", "application/json", "t
 _REPORT_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 )
-_FILES = {
+_FILES: Responses = {
     200: {
         "description": "The file.",
         "content": {kind: _FILE for kind in (*_MEDIA, "text/html", "image/png")},
@@ -64,7 +64,7 @@ def scan_routes(server: Server) -> APIRouter:
     """The routes of uploads."""
     router = APIRouter(prefix="/counterpart/scans", tags=["Scans"], responses=ERRORS)
     body = {"requestBody": {"required": True, "content": {"application/octet-stream": _FILE}}}
-    created = {201: {"model": UploadFacts, "description": "The scan is kept."}}
+    created: Responses = {201: {"model": UploadFacts, "description": "The scan is kept."}}
 
     @router.put("", summary="Send a scan", openapi_extra=body, responses=created)
     async def put_scan(
@@ -113,7 +113,7 @@ def job_routes(server: Server) -> APIRouter:
 
 
 def _add_asking(router: APIRouter, server: Server) -> None:
-    accepted = {202: {"model": JobStatus, "description": "The job waits or runs."}}
+    accepted: Responses = {202: {"model": JobStatus, "description": "The job waits or runs."}}
 
     def told(request: Request, job: Job) -> JobStatus:
         return status_of(job, server.queue, request.scope.get("root_path", ""))
@@ -147,7 +147,7 @@ def _add_asking(router: APIRouter, server: Server) -> None:
         server.note(request, job)
         return told(request, await run_in_threadpool(server.queue.cancel, job))
 
-    stream = {200: {"description": "Events.", "content": {"text/event-stream": {}}}}
+    stream: Responses = {200: {"description": "Events.", "content": {"text/event-stream": {}}}}
 
     @router.get(
         "/{job_id}/events",

@@ -140,7 +140,8 @@ def read_token_file(path: Path) -> Sequence[Person]:
             raise CounterpartError(
                 f"{path}: expected NAME ROLE TOKEN on each line, found {len(words)} words on one."
             )
-        people.append(_person(*words, str(path)))
+        name, role, token = words
+        people.append(_person(name, role, token, str(path)))
     return people
 
 

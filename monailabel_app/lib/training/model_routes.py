@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,7 +49,8 @@ def model_routes(server: Server) -> APIRouter:
 
 def _add_versions(router: APIRouter, server: Server) -> None:
     name = bundle_name(bundle_folder(server.settings.model))
-    prefix, tags = "/counterpart/models", ["Training"]
+    prefix = "/counterpart/models"
+    tags: list[str | Enum] = ["Training"]
 
     @router.get(prefix, summary="Every version, and which one serves", tags=tags)
     def versions() -> Response:
@@ -78,7 +80,7 @@ def _add_versions(router: APIRouter, server: Server) -> None:
 
 
 def _add_stock(router: APIRouter, server: Server) -> None:
-    tags = ["MONAI Label: models"]
+    tags: list[str | Enum] = ["MONAI Label: models"]
 
     @router.get("/model/info/{model}", summary="Checksum of the weights that serve", tags=tags)
     def info(model: str) -> Response:

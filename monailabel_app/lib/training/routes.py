@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Request, Response
 from fastapi.responses import FileResponse
 
 from lib.inference.stock_request import IGNORED, check_model
-from lib.problems import ERRORS, Problem, not_found
+from lib.problems import ERRORS, Problem, Responses, not_found
 from lib.security.tokens import Person
 from lib.server import Server
 from lib.training.supervisor import Run, TrainingSupervisor
@@ -83,7 +83,7 @@ def training_routes(server: Server, supervisor: TrainingSupervisor) -> APIRouter
             raise not_found("A running training", "GET /counterpart/training tells its state.")
         return _json({**run.progress(), "alive": run.alive})
 
-    html = {200: {"description": "The report.", "content": {"text/html": {}}}}
+    html: Responses = {200: {"description": "The report.", "content": {"text/html": {}}}}
 
     @router.get(
         "/report", summary="The training's report", response_class=FileResponse, responses=html

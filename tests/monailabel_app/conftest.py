@@ -1,0 +1,45 @@
+"""Servers for the tests: one that all may use, and new ones for those that change theirs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from a_server import AServer, ServerOf
+
+
+@pytest.fixture(scope="session")
+def the_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AServer]:
+    """A running server without tokens, for this machine alone."""
+    server = AServer(tmp_path_factory.mktemp("server"))
+    server.prepare()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def a_done_job(the_server: AServer) -> dict[str, Any]:
+    """A job on the first sample scan that is done."""
+    status = the_server.wait(the_server.submit()["id"])
+    if status["state"] != "done":
+        raise RuntimeError(f"{status}")
+    return dict(status)
+
+
+@pytest.fixture
+def server_of(tmp_path: Path) -> Iterator[ServerOf]:
+    """Makes servers of their own, not started yet; all are ended afterwards."""
+    made: list[AServer] = []
+
+    def make(name: str = "own", **options: Any) -> AServer:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        server = AServer(folder, **options)
+        server.prepare()
+        made.append(server)
+        return server
+
+    yield make
+    for server in made:
+        server.stop(9)
