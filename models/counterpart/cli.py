@@ -16,6 +16,8 @@ from counterpart.benchmarking.parser import add_bench
 from counterpart.errors import CounterpartError
 from counterpart.evaluation.parser import add_evaluate
 from counterpart.registry.parser import add_models
+from counterpart.retraining.parser import add_retrain
+from counterpart.serving.parser import add_demo, add_serve
 
 STAGES = ("brain", "encoder", "denoiser", "calibrate")
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -31,11 +33,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"counterpart {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_generate(commands)
-    _add_demo(commands)
+    add_demo(commands)
+    add_serve(commands)
     _add_prepare(commands)
     _add_train(commands)
     _add_export(commands)
     _add_calibrate(commands)
+    add_retrain(commands)
     add_evaluate(commands)
     _add_patterns(commands)
     _add_contrasts(commands)
@@ -98,13 +102,6 @@ def _add_generate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.add_argument("--seed", type=int, default=0, help="of the diffusion's noise (0)")
     parser.add_argument("--overwrite", action="store_true", help="replace earlier results")
     parser.set_defaults(run=_generate)
-
-
-def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("demo", help="the whole chain on the sample patient")
-    parser.add_argument("-o", "--out", type=Path, default=Path("counterpart-demo"))
-    _add_model_options(parser)
-    parser.set_defaults(run=_demo)
 
 
 def _add_prepare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -249,12 +246,6 @@ def _generate(options: argparse.Namespace) -> int:
         image_format=options.format,
     )
     return generate_scans(options.scans, options.out, chosen)
-
-
-def _demo(options: argparse.Namespace) -> int:
-    from counterpart.commands import run_demo
-
-    return run_demo(options.out, model=options.model, device=options.device)
 
 
 def _prepare(options: argparse.Namespace) -> int:

@@ -10,6 +10,8 @@ A cohort is a folder with ``cohort.json`` and shards ``part-000.safetensors``. E
 ========== ================= ===== ==========================================================
 
 on the canvas of `counterpart.template`, slices first. The cohort's hash is that of its contents.
+A cohort of another contrast than T1 serves calibration alone: its ``scan`` is of that contrast, its
+``tissue`` and ``inward`` are empty.
 Where label maps are known, ``regions.nii.gz`` says which coarse region lies where
 (`counterpart.regions`), and `counterpart.heads` describes the whole heads.
 """
@@ -32,6 +34,8 @@ from counterpart.shards import Arrays, read_shards, write_shards
 
 FORMAT = 1
 PARTS = ("train", "validate", "calibrate")
+CROSS_FIT = "cross-fit"  # of a cohort that is too small to be dealt into parts
+TRAINED_ON = "T1"
 _ARRAYS = ("scan", "brain", "tissue", "inward")
 
 
@@ -41,7 +45,7 @@ class Subject:
 
     Args:
         name: Identifier.
-        part: ``train``, ``validate`` or ``calibrate``.
+        part: ``train``, ``validate`` or ``calibrate``; or ``cross-fit``.
         low: Spreads of the stored value 0.
         step: Spreads per stored grey level.
         pose_overlap: Dice of the brain with the template.
@@ -81,6 +85,7 @@ class Cohort:
         tissue: (N, 4, K, I, J) uint8.
         inward: (N, K, I, J) uint8.
         content_hash: sha256 of the shards and of what is known of the subjects.
+        contrast: Of the scans; only T1 has tissue fractions.
     """
 
     subjects: tuple[Subject, ...]
@@ -89,6 +94,17 @@ class Cohort:
     tissue: torch.Tensor
     inward: torch.Tensor
     content_hash: str
+    contrast: str = TRAINED_ON
+
+    @property
+    def has_tissue(self) -> bool:
+        """Whether other contrasts can be rendered from it, and networks trained on it."""
+        return self.contrast == TRAINED_ON
+
+    @property
+    def cross_fitted(self) -> bool:
+        """Whether its subjects are to be cross-fitted by fold."""
+        return any(subject.part == CROSS_FIT for subject in self.subjects)
 
     def part(self, name: str) -> Cohort:
         """The subjects of one part of the split.
@@ -105,6 +121,7 @@ class Cohort:
         return Cohort(
             subjects=tuple(self.subjects[row] for row in rows),
             content_hash=self.content_hash,
+            contrast=self.contrast,
             **{array: getattr(self, array)[index] for array in _ARRAYS},
         )
 
@@ -117,7 +134,7 @@ def write_cohort(
     Args:
         folder: The cohort's folder; made if needed.
         prepared: Subjects, one after the other; never all in memory.
-        facts: What else ``cohort.json`` should say (source, versions, refusals).
+        facts: What else ``cohort.json`` should say (source, versions, contrast if it is not T1).
 
     Returns:
         The content hash.
@@ -137,7 +154,7 @@ def write_cohort(
     if not subjects:
         raise CohortError("no scan could be prepared, so there is no cohort to write.")
     entries = [asdict(subject) for subject in subjects]
-    digest = _content_hash(entries, shards)
+    digest = _content_hash(entries, shards, facts.get("contrast", TRAINED_ON))
     index = {
         "format": FORMAT,
         "content_hash": digest,
@@ -159,7 +176,10 @@ def read_cohort(folder: Path) -> Cohort:
     found = read_shards(folder, index["shards"])
     subjects = tuple(Subject(**entry) for entry in index["subjects"])
     arrays = {name: torch.from_numpy(found[name]) for name in _ARRAYS}
-    return Cohort(subjects=subjects, content_hash=str(index["content_hash"]), **arrays)
+    contrast = str(index.get("contrast", TRAINED_ON))
+    return Cohort(
+        subjects=subjects, content_hash=str(index["content_hash"]), contrast=contrast, **arrays
+    )
 
 
 def source_of(folder: Path) -> str:
@@ -182,11 +202,13 @@ def read_index(folder: Path) -> dict[str, Any]:
         raise CohortError(f"{path}: damaged ({error}); prepare the cohort again.") from error
     if index.get("format") != FORMAT:
         raise CohortError(f"{folder}: cohort format {index.get('format')}, expected {FORMAT}.")
-    if index.get("content_hash") != _content_hash(index.get("subjects"), index.get("shards")):
+    known = (index.get("subjects"), index.get("shards"), index.get("contrast", TRAINED_ON))
+    if index.get("content_hash") != _content_hash(*known):
         raise CohortError(f"{path}: changed since it was written; prepare the cohort again.")
     return index
 
 
-def _content_hash(subjects: object, shards: object) -> str:
-    """Of what is known of the subjects and of the shards' own hashes."""
-    return hashlib.sha256(json.dumps([subjects, shards], sort_keys=True).encode()).hexdigest()
+def _content_hash(subjects: object, shards: object, contrast: object) -> str:
+    """Of what is known of the subjects, of the shards' hashes, and of a contrast other than T1."""
+    known = [subjects, shards, *([] if contrast == TRAINED_ON else [contrast])]
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()

@@ -18,12 +18,9 @@ from counterpart.errors import CounterpartError
 from counterpart.exporting import export_run
 from counterpart.generate import generate_counterpart
 from counterpart.output import check_output, write_result
-from counterpart.package_data import package_data
 from counterpart.prepare import prepare_cohort
 from counterpart.results import DISCLAIMER, Result
 from counterpart.scans import read_mask, read_scan, refuse_same_names, scan_name
-
-DEMO_SCAN = "patients/sample-01_FLAIR.nii.gz"
 
 
 @dataclass(frozen=True)
@@ -85,18 +82,6 @@ def generate_scans(scans: Sequence[Path], out: Path, options: GenerateOptions) -
         progress.update(task, completed=len(scans), description="Done")
     _summary(console, len(scans), failures)
     return 1 if failures else 0
-
-
-def run_demo(out: Path, *, model: str, device: str) -> int:
-    """Run the chain on the sample patient, a whole head, and say which file to open."""
-    console = Console()
-    scan = package_data("sample_data") / DEMO_SCAN
-    options = GenerateOptions(model=model, device=device, overwrite=True)
-    status = generate_scans([scan], out, options)
-    if status == 0:
-        report = (out / scan_name(Path(DEMO_SCAN)) / "report.html").resolve()
-        console.print(f"Open [bold]{escape(str(report))}[/bold]", soft_wrap=True, highlight=False)
-    return status
 
 
 def prepare(folder: Path, out: Path, *, label_maps: Path | None = None) -> int:

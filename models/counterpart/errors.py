@@ -5,7 +5,8 @@ CounterpartError
 │   └── BrainError       no plausible brain in the scan
 ├── PoseError            the scan could not be brought into template pose
 ├── CohortError          a folder of healthy scans that cannot be prepared or read
-└── ModelError           weights or a bundle that cannot be used
+├── ModelError           weights or a bundle that cannot be used
+└── ServingError         a server that cannot be started, does not answer, or refuses
 """
 
 from __future__ import annotations
@@ -33,3 +34,7 @@ class CohortError(CounterpartError):
 
 class ModelError(CounterpartError):
     """A model bundle is missing, damaged or does not fit this version."""
+
+
+class ServingError(CounterpartError):
+    """A server cannot be started, does not answer, or refuses what it is asked."""

@@ -35,6 +35,7 @@ from counterpart.scans import Scan
 logger = logging.getLogger(__name__)
 
 Stage = Callable[[str, float], None]
+Choose = Callable[[str], Model]
 Array = NDArray[np.float32]
 
 
@@ -85,6 +86,7 @@ def generate_counterpart(
     contrast: str | None = None,
     seed: int = 0,
     stage: Stage | None = None,
+    choose: Choose | None = None,
 ) -> Result:
     """Generate the healthy counterpart of a scan.
 
@@ -97,6 +99,9 @@ def generate_counterpart(
         contrast: The sequence, if the caller knows it; one of `counterpart.contrast.CONTRASTS`.
         seed: Of the diffusion's noise.
         stage: Called with what is being done and the share of the whole done; may raise to cancel.
+        choose: Names the model for the sequence once that is told, as
+            `counterpart.registry.serving_models.ServingModels.for_contrast` does; it then does the
+            work instead of ``model``.
 
     Returns:
         All maps on the scan's own grid.
@@ -116,6 +121,7 @@ def generate_counterpart(
     posed = pose_scan(turn, values, found.mask)
     tissue = contrast_from_tissue(posed.scaled, posed.inside, posed.frame)
     sequence, doubts = tell_contrast(contrast, scan.tags, scan.name, tissue)
+    model = model if choose is None else choose(sequence.name)
     calibration, reason = model.calibration(sequence.name, _domain(posed))
     tell("Repainting the brain as healthy", 0.3)
     answer = repaint(posed, model, seed, lambda share: tell("Repainting", 0.3 + 0.5 * share))

@@ -1,4 +1,4 @@
-"""Finds the weights and sample studies: inside an installed wheel, or beside a checkout's code."""
+"""Finds weights, samples and server app: inside an installed wheel, or beside a checkout's code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def package_data(kind: str) -> Path:
     """The folder of package data.
 
     Args:
-        kind: ``pretrained`` or ``sample_data``.
+        kind: ``pretrained``, ``sample_data`` or ``monailabel_app``.
 
     Raises:
         ModelError: It was not installed.
@@ -21,6 +21,7 @@ def package_data(kind: str) -> Path:
     in_checkout = {
         "pretrained": package.parent / "pretrained",
         "sample_data": package.parent.parent / "sample_data",
+        "monailabel_app": package.parent.parent / "monailabel_app",
     }
     for folder in (package / kind, in_checkout[kind]):
         if folder.is_dir():

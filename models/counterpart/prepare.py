@@ -1,20 +1,22 @@
-"""Prepares a folder of healthy T1 scans once, so that training starts from posed, clean arrays.
+"""Prepares a folder of healthy scans once, so that training starts from posed, clean arrays.
 
-A folder holds ``NAME_T1.nii.gz`` (or any NIfTI), possibly with ``NAME_labels.nii.gz`` (DLMUSE label
-numbers) or ``NAME_brain.nii.gz`` (brain mask) beside it; without them the brain network finds the
-brain, unless the scan is skull-stripped. A file ``split.csv`` (columns ``subject,part``) says who
-trains; without it subjects are dealt out by a hash of their name, 60 / 15 / 25 %.
+Training takes T1. Scans of another contrast become a cohort for calibration alone: posed and
+scaled, without tissue fractions. A folder holds ``NAME_T1.nii.gz`` (or any NIfTI), possibly with
+``NAME_labels.nii.gz`` (DLMUSE label numbers) or ``NAME_brain.nii.gz`` (brain mask) beside it;
+without them the brain network finds the brain, unless the scan is skull-stripped. A file
+``split.csv`` (columns ``subject,part``) says who trains; without it subjects are dealt out by a
+hash of their name, 60 / 15 / 25 %. For calibration alone one half validates and the other
+calibrates; fewer than 20 subjects are cross-fitted by fold.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +25,8 @@ from scipy import ndimage
 from counterpart import __version__
 from counterpart.brain import checked_brain, largest_component
 from counterpart.brain_extraction import BrainModel, find_brain
-from counterpart.cohort import PARTS, PreparedSubject, Subject, write_cohort
+from counterpart.cohort import TRAINED_ON, PreparedSubject, Subject, write_cohort
+from counterpart.cohort_split import read_split as read_split
 from counterpart.contrast import contrast_from_name
 from counterpart.errors import CohortError, CounterpartError
 from counterpart.grid import Orientation, canonical_orientation
@@ -40,7 +43,6 @@ logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, str], None]
 _COMPANIONS = ("_labels", "_brain", "_mask", "_lesion")
-_CONTRAST_SUFFIX = "_T1"
 
 
 @dataclass(frozen=True)
@@ -61,69 +63,55 @@ class Refusal:
     reason: str
 
 
-def find_sources(folder: Path) -> list[Source]:
-    """The healthy T1 scans of a folder, sorted by name.
+def find_sources(folder: Path, contrast: str = TRAINED_ON) -> list[Source]:
+    """The healthy scans of one contrast in a folder, sorted by name.
+
+    A name that says no contrast is taken for T1.
 
     Raises:
-        CohortError: The folder does not exist, holds no T1 scan, or two of one subject.
+        CohortError: The folder does not exist, holds no such scan, or two of one subject.
     """
     if not folder.is_dir():
         raise CohortError(f"{folder}: no such folder. Give the folder with the healthy scans.")
     scans = [path for path in sorted(folder.iterdir()) if is_nifti(path)]
     scans = [path for path in scans if not scan_name(path).endswith(_COMPANIONS)]
-    scans = [path for path in scans if _is_t1(scan_name(path))]
+    scans = [path for path in scans if _named_contrast(path) == contrast]
     if not scans:
-        raise CohortError(f"{folder}: no NIfTI scan with T1 contrast (NAME_T1.nii.gz) in it.")
+        raise CohortError(
+            f"{folder}: no NIfTI scan with {contrast} contrast (NAME_{contrast}.nii.gz) in it."
+        )
     sources = []
     for path in scans:
-        stem = scan_name(path)
-        name = stem.removesuffix(_CONTRAST_SUFFIX)
+        name = scan_subject(path)
         sources.append(
             Source(name, path, companion(path, name, "_labels"), companion(path, name, "_brain"))
         )
     names = [source.name for source in sources]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
-        raise CohortError(f"{folder}: more than one T1 scan of subject {twice[0]!r}; keep one.")
+        raise CohortError(
+            f"{folder}: more than one {contrast} scan of subject {twice[0]!r}; keep one."
+        )
     return sources
 
 
-def _is_t1(name: str) -> bool:
-    """Whether a scan's name says T1, or says nothing."""
-    contrast = contrast_from_name(name)
-    return contrast is None or contrast.name == "T1"
+def scan_subject(path: Path) -> str:
+    """Whose scan it is by its name: what stands before the contrast (``NAME_FLAIR``)."""
+    stem = scan_name(path)
+    return stem.removesuffix(f"_{_named_contrast(path)}")
 
 
-def read_split(folder: Path, names: list[str]) -> dict[str, str]:
-    """Which part each subject belongs to.
-
-    Raises:
-        CohortError: ``split.csv`` names an unknown part or leaves a subject out.
-    """
-    path = folder / "split.csv"
-    if not path.is_file():
-        return {name: _dealt_part(name) for name in names}
-    with path.open(newline="", encoding="utf-8-sig") as stream:  # spreadsheets write the mark
-        rows = csv.DictReader(stream)
-        columns = rows.fieldnames or []
-        if not {"subject", "part"} <= set(columns):
-            raise CohortError(f"{path}: expected the columns subject and part, got {columns}.")
-        split = {row["subject"]: row["part"] for row in rows}
-    unknown = [part for part in split.values() if part not in PARTS]
-    if unknown:
-        raise CohortError(f"{path}: expected the parts {', '.join(PARTS)}, got {unknown[0]!r}.")
-    missing = [name for name in names if name not in split]
-    if missing:
-        raise CohortError(
-            f"{path}: no part for subject {missing[0]} (and {len(missing) - 1} more)."
-        )
-    return split
+def _named_contrast(path: Path) -> str:
+    """What a scan's name says of its contrast; T1 where it says nothing."""
+    found = contrast_from_name(scan_name(path))
+    return TRAINED_ON if found is None else found.name
 
 
 def prepare_cohort(
     folder: Path,
     out: Path,
     *,
+    contrast: str = TRAINED_ON,
     label_maps: Path | None = None,
     brain_model: BrainModel | None = None,
     progress: Progress | None = None,
@@ -133,6 +121,7 @@ def prepare_cohort(
     Args:
         folder: Healthy scans.
         out: The cohort's folder; must not hold a cohort yet.
+        contrast: Which scans of the folder; another than T1 makes a cohort for calibration alone.
         label_maps: Folder of label maps of whole heads (SynthSeg numbers), for training.
         brain_model: For whole heads without a brain mask.
         progress: Called with (done, total, name).
@@ -146,8 +135,10 @@ def prepare_cohort(
     if (out / "cohort.json").exists():
         raise CohortError(f"{out}: holds a cohort already. Choose another folder or remove it.")
     maps = heads_of_label_maps(label_maps) if label_maps else ()
-    sources = find_sources(folder)
-    split = read_split(folder, [source.name for source in sources])
+    sources = find_sources(folder, contrast)
+    split = read_split(folder, [source.name for source in sources], contrast)
+    trains = contrast == TRAINED_ON
+    one_of = prepare_subject if trains else prepare_for_calibration
     refusals: list[Refusal] = []
     votes = RegionVotes()
     count = 0
@@ -158,7 +149,7 @@ def prepare_cohort(
             if progress:
                 progress(number, len(sources), source.name)
             try:
-                item = prepare_subject(source, split[source.name], brain_model)
+                item = one_of(source, split[source.name], brain_model)
             except CounterpartError as error:
                 logger.warning("left out %s: %s", source.name, error)
                 refusals.append(Refusal(source.name, str(error)))
@@ -169,9 +160,12 @@ def prepare_cohort(
             yield item
 
     facts: dict[str, object] = {"counterpart": __version__, "source": folder.name}
+    facts |= {} if trains else {"contrast": contrast}
     digest = write_cohort(out, prepared(), facts)
     if (atlas := votes.atlas()) is not None:
         write_atlas(out / ATLAS_FILE, atlas)
+    if not trains:
+        return digest, count, refusals
     refused = {refusal.name for refusal in refusals}
     heads = prepared_heads([s for s in sources if s.name not in refused], split)
     write_heads(out, chain(heads, maps))
@@ -207,13 +201,7 @@ def prepare_subject(
     Raises:
         CounterpartError: The scan cannot be used.
     """
-    scan = read_scan(source.scan)
-    turn = canonical_orientation(scan.grid)
-    spacing_mm = turn.canonical.spacing[2]
-    if spacing_mm > THICK_SLICE_MM:
-        raise CohortError(
-            f"{source.scan}: slices of {spacing_mm:.1f} mm; the cohort needs 3 mm or thinner."
-        )
+    scan, turn = _read_thin(source)
     labels = _read_labels(source, scan, turn)
     as_new = part != "train" and brain_model is not None and source.brain is None
     brain = _brain_of(source, scan, turn, None if as_new else labels, brain_model)
@@ -225,9 +213,47 @@ def prepare_subject(
     return PreparedSubject(subject, arrays, _posed_regions(labels, posed.frame, turn))
 
 
-def _dealt_part(name: str) -> str:
-    draw = int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) % 100
-    return "train" if draw < 60 else "validate" if draw < 75 else "calibrate"
+def prepare_for_calibration(
+    source: Source, part: str, brain_model: BrainModel | None = None
+) -> PreparedSubject:
+    """Bring one healthy scan of any contrast into template pose, for calibration alone.
+
+    Args:
+        source: The scan; the brain is found as in a new patient's, unless a mask lies beside it.
+        part: Of the split.
+        brain_model: For a whole head without a brain mask.
+
+    Raises:
+        CounterpartError: The scan cannot be used.
+    """
+    scan, turn = _read_thin(source)
+    brain = _brain_of(source, scan, turn, None, brain_model)
+    posed = pose_scan(turn, turn.forward(scan.values), brain)
+    low, step = _levels(posed.scaled, posed.inside)
+    nothing = np.zeros(posed.scaled.shape, np.uint8)
+    arrays = _as_bytes(
+        {
+            "scan": np.clip(np.rint((posed.scaled - low) / step), 0, 255) * posed.inside,
+            "brain": posed.inside,
+            "tissue": np.stack([nothing] * 4),
+            "inward": nothing,
+        }
+    )
+    return PreparedSubject(
+        Subject(source.name, part, low, step, round(posed.pose.overlap, 4)), arrays
+    )
+
+
+def _read_thin(source: Source) -> tuple[Scan, Orientation]:
+    """A scan with its turn to canonical axes, if its slices are thin enough for the canvas."""
+    scan = read_scan(source.scan)
+    turn = canonical_orientation(scan.grid)
+    spacing_mm = turn.canonical.spacing[2]
+    if spacing_mm > THICK_SLICE_MM:
+        raise CohortError(
+            f"{source.scan}: slices of {spacing_mm:.1f} mm; the cohort needs 3 mm or thinner."
+        )
+    return scan, turn
 
 
 def _read_labels(source: Source, scan: Scan, turn: Orientation) -> NDArray[np.int_] | None:
@@ -284,17 +310,26 @@ def _quantised(
     tissue: NDArray[np.float32],
     anatomy: Anatomy,
 ) -> tuple[dict[str, NDArray[np.uint8]], float, float]:
-    low, high = (float(value) for value in np.percentile(scaled[brain], [0.0, 99.99]))
-    step = (high - low) / 255.0
+    low, step = _levels(scaled, brain)
     inward = 2.0 * ndimage.distance_transform_edt(anatomy.ventricles < 0.5)
-    slices_first = {
+    volumes = {
         "scan": np.clip(np.rint((scaled - low) / step), 0, 255) * brain,
         "brain": brain,
         "tissue": np.rint(255.0 * tissue),
         "inward": np.clip(np.rint(inward), 0, 255),
     }
-    arrays = {
+    return _as_bytes(volumes), low, step
+
+
+def _levels(scaled: NDArray[np.float32], brain: NDArray[np.bool_]) -> tuple[float, float]:
+    """Spreads of the stored value 0, and per stored grey level."""
+    low, high = (float(value) for value in np.percentile(scaled[brain], [0.0, 99.99]))
+    return low, (high - low) / 255.0
+
+
+def _as_bytes(volumes: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.uint8]]:
+    """Volumes (…, I, J, K) as bytes with the slices first (…, K, I, J)."""
+    return {
         name: np.ascontiguousarray(np.moveaxis(array, -1, -3).astype(np.uint8))
-        for name, array in slices_first.items()
+        for name, array in volumes.items()
     }
-    return arrays, low, step

@@ -23,8 +23,10 @@ from counterpart.bundle import (
     checked_digests,
     read_calibrations,
 )
+from counterpart.errors import CounterpartError
 from counterpart.results import DISCLAIMER
-from lib.problems import ERRORS, not_found
+from lib.inference.messages import problem_of
+from lib.problems import ERRORS, conflict, not_found
 from lib.security.tokens import Person
 from lib.server import Server
 
@@ -125,7 +127,11 @@ def about_routes(server: Server, app_info: Callable[[], dict[str, Any]]) -> APIR
 
     @router.post("/reload", tags=["Server"], summary="Read tokens and studies again")
     def reload() -> dict[str, str]:
-        server.tokens.reload()
+        try:
+            server.tokens.reload()
+        except CounterpartError as error:
+            said = f"The tokens stay as they were: {problem_of(error).error}"
+            raise conflict(said, "Correct the token file and reload again.") from error
         server.studies.refresh()
         return {}
 

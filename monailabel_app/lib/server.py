@@ -6,12 +6,13 @@ import hashlib
 import logging
 import shutil
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.requests import Request
 
-from counterpart.bundle import MANIFEST, bundle_folder
+from counterpart.bundle import MANIFEST, bundle_folder, bundle_name, bundle_version
 from lib.datastore.names import checked_hash, checked_id
 from lib.datastore.studies import Studies
 from lib.datastore.uploads import UploadStore
@@ -20,7 +21,7 @@ from lib.jobs.cache import ResultCache
 from lib.jobs.job import Job, JobOptions
 from lib.jobs.queue import JobQueue
 from lib.jobs.store import JobStore
-from lib.problems import not_found
+from lib.problems import conflict, not_found
 from lib.security.audit import AuditLog
 from lib.security.tokens import Tokens
 from lib.settings import ServerSettings
@@ -29,6 +30,8 @@ from lib.state import StateFolder, open_state
 logger = logging.getLogger("counterpart.server")
 
 _HOUSEKEEPING_S = 600.0
+_STOP_S = 30.0
+_POLL_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -114,14 +117,26 @@ class Server:
         return job
 
     def purge(self, content: str) -> int:
-        """Remove an upload, what was computed of it and its jobs; how many things went."""
+        """Remove an upload, what was computed of it and its jobs; how many things went.
+
+        Raises:
+            Problem: A job on it does not stop.
+        """
+        scan = self.state.keyed("scan", content)
         jobs = [job for job in self.store.all() if job.content == content]
         for job in jobs:
             self.queue.cancel(job)
-            if job.key:
-                self.cache.remove(job.key)
+        until = time.monotonic() + _STOP_S
+        while any(self.queue.position(job) is not None for job in jobs):
+            if time.monotonic() > until:
+                error = "A job on this scan does not stop, so nothing was removed yet."
+                raise conflict(error, "Ask again in a minute.")
+            time.sleep(_POLL_S)
+        for key in self.cache.keys_of(scan) | {job.key for job in jobs if job.key}:
+            self.cache.remove(key)
         self.store.forget(jobs)
-        return len(jobs) + int(self.uploads.purge(content))
+        labels = self.studies.remove_made_labels(scan)
+        return len(jobs) + labels + int(self.uploads.purge(content))
 
     def fingerprint(self) -> str:
         """What serves at this moment: changes when another version is published."""
@@ -131,8 +146,15 @@ class Server:
         """Have the audit say of a request which scan and which model it was about."""
         if job is not None or content:
             request.state.audit_scan = self.state.keyed("scan", job.content if job else content)
-        if job is not None and job.model is not None:
-            request.state.audit_model = f"{job.model['name']} {job.model['version']}"
+        if job is not None:
+            request.state.audit_model = self._model_of(job)
+
+    def _model_of(self, job: Job) -> str:
+        """The model that did a job; of one that is not done, the model that serves."""
+        if job.model is not None:
+            return f"{job.model['name']} {job.model['version']}"
+        folder = bundle_folder(self.settings.model)
+        return f"{bundle_name(folder)} {bundle_version(folder)}"
 
     def start(self) -> None:
         """Start the processes, the queue and the housekeeping."""

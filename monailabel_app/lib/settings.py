@@ -33,6 +33,7 @@ class ServerSettings:
         cache_s: How long a result is kept after it was last asked for, s.
         upload_bytes: Most that one upload may have.
         upload_s: How long an upload is kept after it was last used, s.
+        origins: Web pages from which a browser may ask, besides the server's own.
     """
 
     state: Path
@@ -45,6 +46,7 @@ class ServerSettings:
     cache_s: float = 30 * _DAY_S
     upload_bytes: int = 2000 * _MB
     upload_s: float = 30 * _DAY_S
+    origins: frozenset[str] = frozenset()
 
 
 def read_settings(
@@ -75,6 +77,11 @@ def read_settings(
             raise CounterpartError(f"{key}: expected a positive number, got {text!r}.")
         return value * unit
 
+    if conf.get("token"):
+        raise CounterpartError(
+            "token: the command line is seen by everybody on the machine and written into the "
+            "log. Say COUNTERPART_TOKEN, or give a token_file."
+        )
     token_file = chosen("token_file", "")
     return ServerSettings(
         state=Path(chosen("state", str(default_state(studies, known)))).absolute(),
@@ -87,7 +94,25 @@ def read_settings(
         cache_s=amount("cache_days", 30, _DAY_S),
         upload_bytes=int(amount("upload_mb", 2000, _MB)),
         upload_s=amount("upload_days", 30, _DAY_S),
+        origins=_origins(chosen("cors_origins", "")),
     )
+
+
+def _origins(text: str) -> frozenset[str]:
+    """Origins with commas between them; each a scheme and a host, as browsers send them.
+
+    Raises:
+        CounterpartError: One is none.
+    """
+    found = [one.strip().rstrip("/") for one in text.split(",") if one.strip()]
+    for one in found:
+        scheme, _, host = one.partition("://")
+        if scheme not in ("http", "https") or not host or set(host) & set("/*?# "):
+            raise CounterpartError(
+                f"cors_origins: expected pages such as https://viewer.hospital.example with commas "
+                f"between them, got {one!r}."
+            )
+    return frozenset(found)
 
 
 def default_state(studies: str, environment: Mapping[str, str]) -> Path:

@@ -71,11 +71,11 @@ def open_state(root: Path) -> StateFolder:
     Raises:
         OSError: They cannot be made.
     """
-    root.mkdir(parents=True, exist_ok=True)
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
     root.chmod(0o700)
     state = StateFolder(root, _key(root / "secret.key"))
     for folder in (state.jobs, state.results, state.scans, state.runs, state.incoming):
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True, mode=0o700)
     return state
 
 
@@ -116,10 +116,19 @@ def disk_problem(error: OSError) -> Problem:
 
 
 def _key(path: Path) -> bytes:
-    """The key, drawn once."""
+    """The key, drawn once.
+
+    Raises:
+        OSError: It is damaged: with a short one, anybody could make log-ins.
+    """
     if not path.exists():
         handle, name = tempfile.mkstemp(prefix=".key-", dir=path.parent)
         with os.fdopen(handle, "wb") as stream:
             stream.write(secrets.token_bytes(_KEY_BYTES))
+            stream.flush()
+            os.fsync(stream.fileno())
         os.replace(name, path)
-    return path.read_bytes()
+    key = path.read_bytes()
+    if len(key) != _KEY_BYTES:
+        raise OSError(f"{path}: expected a key of {_KEY_BYTES} bytes; remove the file.")
+    return key

@@ -13,9 +13,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from monailabel.config import settings as monai_settings
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from counterpart import __version__
@@ -34,6 +32,7 @@ from lib.jobs.routes import job_routes, scan_routes
 from lib.problems import Problem
 from lib.security.auth_routes import auth_routes
 from lib.security.gate import Gate, GateRules
+from lib.security.pages import AllowedPages
 from lib.server import Server
 from lib.training.model_routes import model_routes
 from lib.training.routes import train_routes, training_routes
@@ -53,10 +52,22 @@ _ABOUT = f"""How would this very brain look in health, and where does the patien
 
 The routes of MONAI Label work as its own clients expect. Every error is `{{"error", "hint"}}`.
 """
-_HINTS = {
-    404: "The page /docs lists what there is.",
-    405: "The page /docs lists what each address answers to.",
+_SEE = "The page /docs says what is expected."
+# What the frameworks say in a word or in their own terms, in sentences.
+_WORDS = {
+    400: ("The body cannot be read as what the route expects.", _SEE),
+    404: ("This address does not exist.", "The page /docs lists what there is."),
+    405: (
+        "This address does not answer to this method.",
+        "The page /docs lists what each address answers to.",
+    ),
 }
+_DEFECT = Problem(
+    500,
+    "The server has a defect.",
+    "Tell the administrator; the server's log has the details.",
+)
+_LONGEST_NAME = 60
 
 
 def web_application(
@@ -85,7 +96,7 @@ def web_application(
     routers = [
         about_routes(server, app_info),
         auth_routes(server.tokens),
-        scan_routes(server),
+        scan_routes(server, sessions),
         job_routes(server),
         infer_routes(server, sessions),
         datastore_routes(server),
@@ -104,18 +115,11 @@ def web_application(
     app.add_exception_handler(CounterpartError, _library_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
-    origins = frozenset(str(one).rstrip("/") for one in monai_settings.MONAI_LABEL_CORS_ORIGINS)
+    app.add_exception_handler(Exception, _defect)
+    origins = server.settings.origins
     rules = GateRules(server.settings.insecure, server.settings.upload_bytes, origins)
     gate = Gate(app, server.tokens, rules, server.audit)
-    if not origins:
-        return gate
-    return CORSMiddleware(
-        gate,
-        allow_origins=sorted(origins),
-        allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "Range", "If-None-Match"],
-        expose_headers=["ETag", "Content-Disposition", "Content-Range"],
-    )
+    return AllowedPages(gate, origins) if origins else gate
 
 
 async def _problem(request: Request, error: Exception) -> JSONResponse:
@@ -133,15 +137,35 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
-    text = f"{where or 'The body'}: {first['msg']}."
-    problem = Problem(422, text, "The page /docs says what is expected.")
-    return JSONResponse(problem.to_json(), problem.status)
+    return await _problem(request, Problem(422, _sentence(first), _SEE))
+
+
+def _sentence(first: dict[str, Any]) -> str:
+    """What a check of the frameworks says, without its terms."""
+    if first["type"] == "json_invalid":
+        return "The body is no JSON."
+    named = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
+    where = ".".join(named)
+    if len(where) > _LONGEST_NAME:
+        where = f"{where[:_LONGEST_NAME]}…"
+    said = {
+        "extra_forbidden": "is not known here",
+        "missing": "is missing",
+        "dict_type": "is no JSON object",
+        "model_type": "is no JSON object",
+        "model_attributes_type": "is no JSON object",
+    }.get(first["type"])
+    return f"{where or 'The body'} {said}." if said else f"{where or 'The body'}: {first['msg']}."
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
-    hint = _HINTS.get(error.status_code, "The page /docs says what is expected.")
-    problem = Problem(error.status_code, str(error.detail).rstrip(".") + ".", hint)
-    return JSONResponse(problem.to_json(), problem.status, headers=error.headers)
+    said, hint = _WORDS.get(error.status_code, (f"{str(error.detail).rstrip('.')}.", _SEE))
+    problem = Problem(error.status_code, said, hint, dict(error.headers or {}))
+    return await _problem(request, problem)
+
+
+async def _defect(request: Request, error: Exception) -> JSONResponse:
+    """The same form for a defect; the gate writes it into the log."""
+    return await _problem(request, _DEFECT)

@@ -11,7 +11,7 @@ from counterpart.cli import build_parser, main
 from counterpart.results import DISCLAIMER
 
 COMMANDS = (
-    *("generate", "demo", "prepare", "train", "export", "calibrate", "evaluate"),
+    *("generate", "demo", "serve", "prepare", "train", "export", "calibrate", "evaluate"),
     *("patterns", "contrasts", "models", "bench"),
 )
 HEAVY = (
@@ -35,6 +35,7 @@ def test_help_lists_every_command_and_the_disclaimer(capsys: pytest.CaptureFixtu
     [
         *("--help", "generate --help", "models publish --help", "evaluate --help"),
         *("bench --help", "bench generate --help", "--version"),
+        *("serve --help", "demo --help"),
     ],
 )
 def test_help_loads_nothing_heavy(arguments: str) -> None:

@@ -1,4 +1,4 @@
-"""The commands on scans, run as a user does: many scans, some broken, and the demo."""
+"""The commands on scans, run as a user does: many scans, some broken."""
 
 import hashlib
 import json
@@ -158,16 +158,14 @@ def test_a_mask_of_another_grid_fails_its_scan(
     assert "must lie on the scan's grid" in spoken()
 
 
-def test_the_demo_writes_a_result_and_says_what_to_open(
-    a_bundle: Path, tmp_path: Path, spoken: Spoken
-) -> None:
-    assert main(["demo", "-o", str(tmp_path / "out"), "--model", str(a_bundle)]) == 0
-    folder = tmp_path / "out" / "sample-01_FLAIR"
-    assert spoken().splitlines()[-1] == f"Open {folder / 'report.html'}"
+def test_a_whole_head_gives_a_report_and_its_brain(a_bundle: Path, tmp_path: Path) -> None:
+    samples = package_data("sample_data") / "patients"
+    scan = samples / "sample-01_FLAIR.nii.gz"
+    assert main(["generate", str(scan), "-o", str(tmp_path), "--model", str(a_bundle)]) == 0
+    folder = tmp_path / "sample-01_FLAIR"
     assert (folder / "report.png").stat().st_size > 50_000
     assert (folder / "report.html").stat().st_size > 50_000
     brain = np.asarray(nib.load(folder / "brain.nii.gz").dataobj) > 0
-    samples = package_data("sample_data") / "patients"
     drawn = np.asarray(nib.load(samples / "sample-01_brain.nii.gz").dataobj) > 0
     assert 2 * (brain & drawn).sum() / (brain.sum() + drawn.sum()) > 0.9
 

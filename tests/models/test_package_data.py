@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from counterpart import commands, package_data
+from counterpart import package_data
 from counterpart.errors import ModelError
+from counterpart.serving.demo import DEMO_IMAGE, PATIENTS
 
 
 @pytest.fixture
@@ -19,11 +20,16 @@ def a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_samples_of_the_demo_are_there() -> None:
     samples = package_data.package_data("sample_data")
-    assert (samples / commands.DEMO_SCAN).is_file()
+    assert (samples / PATIENTS / f"{DEMO_IMAGE}.nii.gz").is_file()
 
 
 @pytest.mark.parametrize(
-    ("kind", "place"), [("pretrained", "models/pretrained"), ("sample_data", "sample_data")]
+    ("kind", "place"),
+    [
+        ("pretrained", "models/pretrained"),
+        ("sample_data", "sample_data"),
+        ("monailabel_app", "monailabel_app"),
+    ],
 )
 def test_a_checkout_keeps_its_data_beside_the_code(a_package: Path, kind: str, place: str) -> None:
     folder = a_package.parents[1] / place

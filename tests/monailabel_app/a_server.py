@@ -18,7 +18,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "sample_data" / "patients"
 SCANS = ("sample-01_FLAIR", "sample-01_T1", "sample-02_FLAIR")
-START_S = 90.0
+START_S = 240.0
 JOB_S = 180.0
 
 
@@ -51,6 +51,7 @@ class AServer:
     token: str = ""
     process: subprocess.Popen[bytes] | None = None
     port: int = 0
+    address: str = "127.0.0.1"  # by which it is asked
 
     @property
     def studies(self) -> Path:
@@ -66,7 +67,7 @@ class AServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     @property
     def log(self) -> str:

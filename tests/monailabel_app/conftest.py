@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 from a_server import AServer, ServerOf
+from bad_scans import write_bad_images
+from people import GUARDED, TOKENS, write_token_file
 
 
 @pytest.fixture(scope="session")
 def the_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AServer]:
-    """A running server without tokens, for this machine alone."""
-    server = AServer(tmp_path_factory.mktemp("server"))
+    """A running server without tokens, which other machines can reach but not use."""
+    server = AServer(tmp_path_factory.mktemp("server"), host="0.0.0.0")
     server.prepare()
     server.start()
     yield server
@@ -25,6 +27,20 @@ def a_done_job(the_server: AServer) -> dict[str, Any]:
     if status["state"] != "done":
         raise RuntimeError(f"{status}")
     return dict(status)
+
+
+@pytest.fixture(scope="session")
+def a_guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AServer]:
+    """A running server with four people, open to the network; asks as the administrator."""
+    server = AServer(
+        tmp_path_factory.mktemp("guarded"), dict(GUARDED), host="0.0.0.0", token=TOKENS["admin"]
+    )
+    server.prepare()
+    write_bad_images(server.studies)
+    write_token_file(server)
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import psutil
 import pytest
-from a_server import AServer, ServerOf
+from a_server import AServer
 
 RESULTS = ("counterpart", "residual", "anomaly", "mask", "findings", "report", "provenance")
 
@@ -135,10 +135,9 @@ def test_an_upload_is_kept_once_and_gives_what_the_image_gives(
     assert image.body == upload.body
 
 
-def test_events_tell_of_progress_until_the_end(server_of: ServerOf) -> None:
-    server = server_of().start()
-    job = server.submit()
-    with urllib.request.urlopen(f"{server.url}/counterpart/jobs/{job['id']}/events") as stream:
+def test_events_tell_of_progress_until_the_end(the_server: AServer) -> None:
+    job = the_server.submit(seed=11)
+    with urllib.request.urlopen(f"{the_server.url}/counterpart/jobs/{job['id']}/events") as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         lines = [line.decode().strip() for line in stream]
     told = [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
@@ -148,54 +147,50 @@ def test_events_tell_of_progress_until_the_end(server_of: ServerOf) -> None:
     assert any(one["seconds_left"] for one in told)
 
 
-def test_a_running_job_stops_and_those_behind_it_go_on(server_of: ServerOf) -> None:
-    server = server_of().start()
-    first, second = server.submit("sample-01_FLAIR"), server.submit("sample-01_T1")
-    third = server.submit("sample-02_FLAIR")
+def test_a_running_job_stops_and_those_behind_it_go_on(the_server: AServer) -> None:
+    first, second, third = (the_server.submit(seed=seed) for seed in (12, 13, 14))
     assert [
-        server.ask("GET", f"/counterpart/jobs/{job['id']}").json["position"]
+        the_server.ask("GET", f"/counterpart/jobs/{job['id']}").json["position"]
         for job in (second, third)
     ] == [1, 2]
-    server.wait(first["id"], ("running",))
+    the_server.wait(first["id"], ("running",))
     for job in (first, third):
-        assert server.ask("DELETE", f"/counterpart/jobs/{job['id']}").status == 200
-    assert server.wait(first["id"])["state"] == "cancelled"
-    assert server.wait(third["id"])["state"] == "cancelled"
-    gone = server.ask("GET", of(first, "mask"))
+        assert the_server.ask("DELETE", f"/counterpart/jobs/{job['id']}").status == 200
+    assert the_server.wait(first["id"])["state"] == "cancelled"
+    assert the_server.wait(third["id"])["state"] == "cancelled"
+    gone = the_server.ask("GET", of(first, "mask"))
     assert gone.is_a_problem(409)
-    assert server.wait(second["id"])["state"] == "done"
-    assert not list((server.state / "incoming").iterdir())
-    again = server.submit("sample-01_FLAIR")
+    assert the_server.wait(second["id"])["state"] == "done"
+    assert not list((the_server.state / "incoming").iterdir())
+    again = the_server.submit(seed=12)
     assert again["id"] == first["id"] and again["state"] in ("queued", "running")
+    the_server.ask("DELETE", f"/counterpart/jobs/{again['id']}")
 
 
 def test_a_killed_server_comes_up_with_what_was_done_and_says_what_broke(
-    server_of: ServerOf,
+    the_server: AServer, a_done_job: dict
 ) -> None:
-    server = server_of().start()
-    done = server.wait(server.submit("sample-01_FLAIR")["id"])
-    before = server.ask("GET", of(done, "anomaly")).body
-    broken, waiting = server.submit("sample-01_T1"), server.submit("sample-01_T1", seed=5)
-    server.wait(broken["id"], ("running",))
-    processes = psutil.Process(server.process.pid).children(recursive=True)
-    server.stop(signal.SIGKILL)
+    before = the_server.ask("GET", of(a_done_job, "anomaly")).body
+    broken, waiting = the_server.submit(seed=15), the_server.submit(seed=16)
+    the_server.wait(broken["id"], ("running",))
+    processes = psutil.Process(the_server.process.pid).children(recursive=True)
+    the_server.stop(signal.SIGKILL)
     _, left = psutil.wait_procs(processes, timeout=20)
     assert not left, "the processes that compute end with their server"
-    server.start()
-    status = server.ask("GET", f"/counterpart/jobs/{broken['id']}").json
+    the_server.start()
+    status = the_server.ask("GET", f"/counterpart/jobs/{broken['id']}").json
     assert status["state"] == "failed" and "stopped while" in status["error"] and status["hint"]
-    assert server.ask("GET", of(done, "anomaly")).body == before
-    assert server.wait(waiting["id"])["state"] == "done", "what waited is done after the restart"
+    assert the_server.ask("GET", of(a_done_job, "anomaly")).body == before
+    assert the_server.wait(waiting["id"])["state"] == "done", "what waited is done afterwards"
 
 
-def test_a_computing_process_that_dies_fails_its_job_alone(server_of: ServerOf) -> None:
-    server = server_of().start()
-    job = server.submit()
-    server.wait(job["id"], ("running",))
-    for process in psutil.Process(server.process.pid).children():
+def test_a_computing_process_that_dies_fails_its_job_alone(the_server: AServer) -> None:
+    job = the_server.submit(seed=17)
+    the_server.wait(job["id"], ("running",))
+    for process in psutil.Process(the_server.process.pid).children():
         if "compute" in process.cmdline():
             process.kill()
-    status = server.wait(job["id"])
+    status = the_server.wait(job["id"])
     assert status["state"] == "failed" and "process" in status["error"] and status["hint"]
-    again = server.wait(server.submit()["id"])
+    again = the_server.wait(the_server.submit(seed=17)["id"])
     assert again["state"] == "done", "the next one has a new process"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import threading
 import time
 from collections import Counter
@@ -11,15 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from urllib.parse import quote, urlsplit
 
+from counterpart.benchmarking.server_jobs import Work
 from counterpart.benchmarking.timing import percentile
 from counterpart.errors import CounterpartError
+from counterpart.serving.address import Address
 
-MODEL = "healthy_counterpart"
-INFERENCES = ("first (cold)", "second (warm)")
 _TIMEOUT_S = 30.0
-_INFERENCE_TIMEOUT_S = 900.0
 _PAUSE_AFTER_FAILURE_S = 0.2
 _UNAUTHORISED = 401
 
@@ -34,8 +31,13 @@ class ServerBench:
         clients: How many ask at once, each over a connection of its own that is kept.
         seconds: For which they ask; longer, if an inference takes longer.
         pause_s: Of a client between two requests; 0 asks as fast as answers come.
-        image: Identifier of an image in the server's datastore, on which inference runs twice.
+        images: Identifiers of images in the studies; the first is repainted while clients ask, all
+            of them by a crowd. Without one nothing is computed.
         token: Sent as ``Authorization: Bearer``.
+        crowd: Clients that ask for images at once; 0 leaves that out.
+        studies: Folder on which a server of this machine's own is started, and stopped at the end.
+        model: Of that server.
+        device: Of that server.
     """
 
     url: str = "http://127.0.0.1:8000"
@@ -43,10 +45,16 @@ class ServerBench:
     clients: int = 8
     seconds: float = 20.0
     pause_s: float = 0.1
-    image: str | None = None
+    images: tuple[str, ...] = ()
     token: str | None = None
+    crowd: int = 32
+    studies: Path | None = None
+    model: str | None = None
+    device: str | None = None
 
     def __post_init__(self) -> None:
+        if self.crowd < 0:
+            raise CounterpartError(f"expected no negative number of clients, got {self.crowd}.")
         if self.clients < 1 or self.seconds <= 0 or self.pause_s < 0 or not self.paths:
             raise CounterpartError(
                 "expected at least one client, one path, a positive number of seconds and no "
@@ -94,26 +102,18 @@ class AnswerFigures:
 
 
 @dataclass(frozen=True)
-class ServerFigures:
-    """All that was measured.
+class Watched:
+    """What clients saw while works were done.
 
     Args:
-        url: Of the server.
-        paths: That were asked for.
-        clients: That asked at once.
-        pause_s: Of a client between two requests.
         everything: All requests.
-        during_inference: Those that were made while an inference ran; None without one.
-        inferences: Seconds of the first (cold) and the second (warm), by these words.
+        during_works: Those that were made while a work was done; None without one.
+        works: Seconds of each, by its name.
     """
 
-    url: str
-    paths: tuple[str, ...]
-    clients: int
-    pause_s: float
     everything: AnswerFigures
-    during_inference: AnswerFigures | None
-    inferences: dict[str, float]
+    during_works: AnswerFigures | None
+    works: dict[str, float]
 
 
 class Connection:
@@ -125,9 +125,10 @@ class Connection:
     """
 
     def __init__(self, bench: ServerBench, timeout_s: float = _TIMEOUT_S) -> None:
-        kind, host, port, self._base = _parts(bench.url)
+        address = Address.of(bench.url)
+        self._base = address.base
         self._headers = {} if bench.token is None else {"Authorization": f"Bearer {bench.token}"}
-        self._connection = kind(host, port, timeout=timeout_s)
+        self._connection = address.connection(timeout_s)
 
     def ask(self, method: str, path: str) -> tuple[int, bytes]:
         """The status and the body of an answer.
@@ -149,16 +150,19 @@ class Connection:
         self._connection.close()
 
 
-def measure_server(bench: ServerBench, progress: Callable[[str], None]) -> ServerFigures:
-    """Let clients ask a server, and perhaps an inference run meanwhile.
+def watch_server(
+    bench: ServerBench, works: Sequence[Work], progress: Callable[[str], None]
+) -> Watched:
+    """Let clients ask a server, and works be done meanwhile, one after the other.
 
     Args:
         bench: What is asked.
+        works: What else is asked, and timed.
         progress: Called with what is being done.
 
     Raises:
         CounterpartError: The address is none, nobody answers, the server wants another token, a
-            path does not exist, or the inference fails.
+            path does not exist, or a work fails.
     """
     for path in bench.paths:
         check_path(bench, path)
@@ -176,9 +180,11 @@ def measure_server(bench: ServerBench, progress: Callable[[str], None]) -> Serve
     spans: list[tuple[float, float]] = []
     try:
         progress(f"{bench.clients} clients ask")
-        for name in INFERENCES if bench.image is not None else ():
-            progress(f"{bench.clients} clients ask, inference: {name}")
-            spans.append(_infer(bench))
+        for work in works:
+            progress(f"{bench.clients} clients ask; {work.name}")
+            begun = time.perf_counter()
+            work.do()
+            spans.append((begun, time.perf_counter()))
         progress(f"{bench.clients} clients ask")
         time.sleep(max(0.0, start + bench.seconds - time.perf_counter()))
     finally:
@@ -187,15 +193,10 @@ def measure_server(bench: ServerBench, progress: Callable[[str], None]) -> Serve
             client.join()
     made = [answer for of_client in answers for answer in of_client]
     during = [one for one in made if any(low <= one.start < high for low, high in spans)]
-    asleep = sum(high - low for low, high in spans)
-    return ServerFigures(
-        bench.url,
-        bench.paths,
-        bench.clients,
-        bench.pause_s,
+    return Watched(
         answer_figures(made, time.perf_counter() - start),
-        answer_figures(during, asleep) if spans else None,
-        {name: high - low for name, (low, high) in zip(INFERENCES, spans, strict=False)},
+        answer_figures(during, sum(high - low for low, high in spans)) if spans else None,
+        {work.name: high - low for work, (low, high) in zip(works, spans, strict=True)},
     )
 
 
@@ -254,29 +255,6 @@ def _refuse_status(status: int, what: str, bench: ServerBench) -> None:
         raise CounterpartError(f"{what}: the server answers with status {status}, expected 200.")
 
 
-def _infer(bench: ServerBench) -> tuple[float, float]:
-    """Run an inference the stock MONAI Label way; when it began and when it had ended."""
-    connection = Connection(bench, _INFERENCE_TIMEOUT_S)
-    path = f"/infer/{MODEL}?image={quote(bench.image or '', safe='')}"
-    start = time.perf_counter()
-    try:
-        status, body = connection.ask("POST", path)
-    except (OSError, http.client.HTTPException) as error:
-        raise CounterpartError(f"the inference broke off: {_reason(error)}.") from error
-    finally:
-        connection.close()
-    _refuse_status(status, f"{bench.url}{path}: {_detail(body)}", bench)
-    return start, time.perf_counter()
-
-
-def _detail(body: bytes) -> str:
-    """What a failed request says of itself, as FastAPI has it; nothing where it says nothing."""
-    try:
-        return str(json.loads(body)["detail"])[:500]
-    except (ValueError, KeyError, TypeError):
-        return "inference"
-
-
 def _poll(bench: ServerBench, number: int, answers: list[Answer], stop: threading.Event) -> None:
     """One client, which asks at least once; they begin one after the other within a pause."""
     stop.wait(bench.pause_s * number / bench.clients)
@@ -307,21 +285,3 @@ def _reason(error: Exception) -> str:
         return "the connection was closed"
     text = error.strerror if isinstance(error, OSError) else ""
     return text or type(error).__name__
-
-
-def _parts(url: str) -> tuple[type[http.client.HTTPConnection], str, int | None, str]:
-    """The kind of connection, host, port and base path of an address.
-
-    Raises:
-        CounterpartError: It is none.
-    """
-    hint = f"expected an address such as http://127.0.0.1:8000, got {url!r}."
-    try:
-        split = urlsplit(url)
-        port = split.port
-    except ValueError as error:
-        raise CounterpartError(hint) from error
-    kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
-    if split.scheme not in kinds or not split.hostname or split.query or split.fragment:
-        raise CounterpartError(hint)
-    return kinds[split.scheme], split.hostname, port, split.path.rstrip("/")

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from counterpart.benchmarking.answer_times import ServerBench, measure_server
+from counterpart.benchmarking.answer_times import ServerBench
 from counterpart.benchmarking.machine import load_average, this_machine
-from counterpart.benchmarking.other_sheets import server_sheet, train_sheet
+from counterpart.benchmarking.other_sheets import server_sheets, train_sheet
 from counterpart.benchmarking.record import Destination, Record, keep
+from counterpart.benchmarking.running_server import measure_server
 from counterpart.benchmarking.sheets import Sheet
 
 if TYPE_CHECKING:  # what loads torch and Lightning is imported by the benchmark that needs it
@@ -67,27 +68,32 @@ def bench_train(bench: TrainBench, destination: Destination) -> int:
 
 
 def bench_server(bench: ServerBench, destination: Destination) -> int:
-    """Measure how quickly a server answers, and show it.
+    """Measure what a server costs, and show it.
 
     Returns:
-        0; 1 if a request failed.
+        0; 1 if a request failed or a client of the crowd lost something.
     """
     destination.check(SERVER)
     load = load_average()
     console = Console()
     with console.status("Asking once") as status:
         figures = measure_server(bench, status.update)
+    own = bench.studies is not None
     words = [
-        *("--url", bench.url),
+        *(("--studies", "DIR") if own else ("--url", bench.url)),
+        *_given("--model", None if bench.model is None else Path(bench.model).name),
+        *_given("--device", bench.device),
         *(word for path in bench.paths for word in ("--path", path)),
         *("--clients", str(bench.clients), "--seconds", f"{bench.seconds:g}"),
-        *("--pause", f"{bench.pause_s:g}"),
+        *("--pause", f"{bench.pause_s:g}", "--crowd", str(bench.crowd)),
         *([] if bench.token is None else ["--token-file", "FILE"]),
-        *([] if bench.image is None else ["--image", "ID"]),
+        *(word for _ in bench.images for word in ("--image", "ID")),
     ]
-    record = Record(SERVER, _command(SERVER, words), this_machine(load=load), figures)
-    _show(console, record, [server_sheet(figures)], destination)
-    return 1 if figures.everything.failures else 0
+    model = figures.model
+    weights = {f"{model['name']} {model['version']}": model["weights_sha256"]} if model else {}
+    record = Record(SERVER, _command(SERVER, words), this_machine(load=load), figures, weights)
+    _show(console, record, server_sheets(figures), destination)
+    return 0 if figures.good else 1
 
 
 def _show(

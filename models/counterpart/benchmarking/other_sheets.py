@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from counterpart.benchmarking.answer_times import AnswerFigures, ServerFigures
+from counterpart.benchmarking.answer_times import AnswerFigures
+from counterpart.benchmarking.running_server import ServerFigures
+from counterpart.benchmarking.server_jobs import CrowdFigures
 from counterpart.benchmarking.sheets import Sheet, mib, seconds
 from counterpart.benchmarking.timing import Seconds
 
@@ -33,24 +35,61 @@ def train_sheet(figures: TrainFigures) -> Sheet:
     )
 
 
-def server_sheet(figures: ServerFigures) -> Sheet:
-    """Answer times in ms, failures, and the inference's seconds."""
+def server_sheets(figures: ServerFigures) -> list[Sheet]:
+    """Answer times in ms, seconds of start-up and jobs, memory, and how a crowd fared."""
+    sheets = [_answers_sheet(figures)]
+    spans = {f"start-up, {name}": value for name, value in figures.start_up.items()}
+    spans |= figures.works
+    if spans:
+        rows = tuple((name, seconds(value)) for name, value in spans.items())
+        sheets.append(Sheet("Seconds", ("what", "seconds"), rows, _seconds_notes(figures)))
+    if figures.crowd is not None:
+        sheets.append(_crowd_sheet(figures.crowd))
+    return sheets
+
+
+def _answers_sheet(figures: ServerFigures) -> Sheet:
     rows = [_answer_row("all", figures.everything)]
-    if figures.during_inference is not None:
-        rows.append(_answer_row("during an inference", figures.during_inference))
+    if figures.during_works is not None:
+        rows.append(_answer_row("during a job", figures.during_works))
     failures = figures.everything.failures
     told = ", ".join(f"{count} × {reason}" for reason, count in failures.items())
-    notes = [
-        f"{figures.clients} clients ask for {', '.join(figures.paths)}, each again "
-        f"{figures.pause_s:g} s after an answer. Failures: {told or 'none'}.",
-    ]
-    if figures.inferences:
-        taken = ", ".join(
-            f"{name} {seconds(spent)} s" for name, spent in figures.inferences.items()
-        )
-        notes.append(f"Inference: {taken}.")
+    status = " and the status of a job" if figures.works else ""
+    note = (
+        f"{figures.clients} clients ask for {', '.join(figures.paths)}{status}, each again "
+        f"{figures.pause_s:g} s after an answer. Failures: {told or 'none'}."
+    )
     headings = ("ms", "requests", "per second", "median", "95 %", "99 %", "most", "failures")
-    return Sheet("Answer times of the server", headings, tuple(rows), tuple(notes))
+    return Sheet("Answer times of the server", headings, tuple(rows), (note,))
+
+
+def _seconds_notes(figures: ServerFigures) -> tuple[str, ...]:
+    notes = []
+    if figures.works:
+        notes.append(
+            f"From the question to the answer, on {figures.device}, while the clients ask; "
+            "another threshold takes the maps from the cache."
+        )
+    if figures.peak_mib is not None:
+        notes.append(
+            f"Peak memory of the server and its processes: {mib(figures.peak_mib)} (shared pages "
+            "count once)."
+        )
+    return tuple(notes)
+
+
+def _crowd_sheet(crowd: CrowdFigures) -> Sheet:
+    told = ", ".join(f"{count} × {reason}" for reason, count in crowd.failures.items())
+    row = (crowd.clients, crowd.images, crowd.done, crowd.different, f"{crowd.seconds:.1f}")
+    return Sheet(
+        "Many clients at once",
+        ("clients", "scans", "done", "different", "seconds"),
+        (tuple(str(cell) for cell in row),),
+        (
+            "Each asks for a job, waits, and fetches anomaly map and findings; who asks for the "
+            f"same scan must get the same bytes. Failures: {told or 'none'}.",
+        ),
+    )
 
 
 def _row(name: str, taken: Seconds) -> tuple[str, ...]:

@@ -61,7 +61,7 @@ def _add_train(benches: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 def _add_server(benches: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = benches.add_parser(
-        "server", help="answer times for several clients, also during an inference"
+        "server", help="start-up, jobs, answer times meanwhile, memory, many clients at once"
     )
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="(http://127.0.0.1:8000)")
     parser.add_argument("--clients", type=int, default=8, help="that ask at once (8)")
@@ -71,7 +71,22 @@ def _add_server(benches: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--path", action="append", metavar="PATH", help="may be repeated (/info/)")
     parser.add_argument("--token-file", type=Path, help="file with a token for the server")
-    parser.add_argument("--image", metavar="ID", help="run inference on this image meanwhile")
+    parser.add_argument(
+        "--image",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="repaint this image of the studies meanwhile; may be repeated",
+    )
+    parser.add_argument("--crowd", type=int, default=32, help="that ask for jobs at once (32)")
+    parser.add_argument(
+        "--studies",
+        type=Path,
+        metavar="DIR",
+        help="start a server on these scans instead, and repaint all of them",
+    )
+    parser.add_argument("--model", help="of that server (healthy-brain)")
+    parser.add_argument("--device", help="of that server (cpu)")
     _add_destination(parser)
     parser.set_defaults(run=_server)
 
@@ -130,7 +145,11 @@ def _server(options: argparse.Namespace) -> int:
         clients=options.clients,
         seconds=options.seconds,
         pause_s=options.pause,
-        image=options.image,
+        images=tuple(options.image),
         token=read_token(options.token_file) if options.token_file else None,
+        crowd=options.crowd,
+        studies=options.studies,
+        model=options.model,
+        device=options.device,
     )
     return bench_server(bench, Destination(options.out, options.document))

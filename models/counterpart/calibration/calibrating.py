@@ -1,8 +1,9 @@
 """Calibrates a model on the held-out healthy scans of a cohort.
 
 For each contrast: how large a residual health leaves and the healthy threshold from the part
-*validate*, the masses that p-values compare with from the part *calibrate*. Contrasts of which the
-cohort holds no scan are rendered from *validate*: their threshold is from simulation.
+*validate*, the masses that p-values compare with from the part *calibrate*; a cohort that is too
+small for parts is cross-fitted by fold. Contrasts of which the cohort holds no scan are rendered
+from *validate*, if it has tissue fractions: their threshold is from simulation.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from counterpart.calibration.conformal import largest_mass
+from counterpart.calibration.cross_fitting import cross_fit, cross_fitted_words, refuse_few
 from counterpart.calibration.domain import MIN_SCANS, DomainRange, ScanDomain
 from counterpart.calibration.healthy_threshold import (
     HealthyMap,
@@ -18,7 +20,7 @@ from counterpart.calibration.healthy_threshold import (
     healthy_threshold,
 )
 from counterpart.calibration.record import HEALTHY_SCANS, NO_P_VALUE, SIMULATION, Calibration
-from counterpart.cohort import Cohort
+from counterpart.cohort import CROSS_FIT, Cohort
 from counterpart.denoiser import Denoiser
 from counterpart.errors import ModelError
 from counterpart.held_out.answers import (
@@ -35,7 +37,6 @@ from counterpart.template import CANVAS
 
 Progress = Callable[[str], None]
 SIMULATED = ("T1", "FLAIR", "T2")
-COHORT_CONTRAST = "T1"
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,19 @@ def healthy_calibration(
     """The calibration of the cohort's own contrast from its held-out scans as acquired.
 
     Raises:
-        CohortError: The cohort has no part *validate* or *calibrate*.
+        CohortError: The cohort has no part *validate* or *calibrate*, or is too small for folds.
         ModelError: There are too few held-out scans.
     """
+    if cohort.cross_fitted:
+        return _cross_fitted(
+            denoiser,
+            cohort,
+            reconstruction,
+            anomaly,
+            weights_sha256,
+            population=population,
+            progress=progress,
+        )
     tell = progress or (lambda text: None)
     parts: dict[str, list[HeadAnswer]] = {}
     domains: list[ScanDomain] = []
@@ -110,7 +121,7 @@ def healthy_calibration(
     scale = fitted_scale(fitted, anomaly)
     maps = [HealthyMap(head_map(one, anomaly, scale)) for one in parts["calibrate"]]
     found = Calibration(
-        contrast=COHORT_CONTRAST,
+        contrast=cohort.contrast,
         population=population,
         kind=HEALTHY_SCANS,
         n_scale=len(fitted),
@@ -122,7 +133,44 @@ def healthy_calibration(
         domain=DomainRange.of(domains),
     )
     figures = flagged_in_health(maps, threshold)
-    return found, CalibrationFigures(COHORT_CONTRAST, HEALTHY_SCANS, len(maps), *figures)
+    return found, CalibrationFigures(cohort.contrast, HEALTHY_SCANS, len(maps), *figures)
+
+
+def _cross_fitted(
+    denoiser: Denoiser,
+    cohort: Cohort,
+    reconstruction: ReconstructionConfig,
+    anomaly: AnomalyConfig,
+    weights_sha256: str,
+    *,
+    population: str,
+    progress: Progress | None,
+) -> tuple[Calibration, CalibrationFigures]:
+    """The calibration of a cohort that is too small for parts; see `cross_fitting`."""
+    tell = progress or (lambda text: None)
+    part = cohort.part(CROSS_FIT)
+    refuse_few(len(part.subjects))
+    answers, domains = [], []
+    for number, head in enumerate(cohort_heads(part), start=1):
+        tell(f"healthy scan {number} of {len(part.subjects)}, to be cross-fitted")
+        domains.append(head.domain())
+        answers.append(head_answer(denoiser, head, reconstruction))
+    fit = cross_fit(answers, anomaly, progress=tell)
+    found = Calibration(
+        contrast=cohort.contrast,
+        population=cross_fitted_words(population, len(answers)),
+        kind=HEALTHY_SCANS,
+        n_scale=len(answers),
+        weights_sha256=weights_sha256,
+        threshold=fit.threshold,
+        threshold_source=f"{len(answers)} healthy scans, cross-fitted",
+        masses=tuple(fit.masses()),
+        scale=fit.scale,
+        domain=DomainRange.of(domains),
+    )
+    flagged = fit.flagged()
+    means = [sum(column) / len(flagged) for column in zip(*flagged, strict=True)]
+    return found, CalibrationFigures(cohort.contrast, HEALTHY_SCANS, len(flagged), *means)
 
 
 def calibrate(
@@ -141,12 +189,12 @@ def calibrate(
 
     Args:
         denoiser: Of the model.
-        cohort: With the parts *validate* and *calibrate*.
+        cohort: With the parts *validate* and *calibrate*, or small enough to be cross-fitted.
         reconstruction: Noise levels and weights.
         anomaly: How residual and departure become one map.
         weights_sha256: Of the model's weights.
         population: Whose scans the cohort holds, in words.
-        contrasts: To render.
+        contrasts: To render, if the cohort has tissue fractions.
         simulated_subjects: Most rendered subjects per contrast.
         progress: Called with words; may raise to cancel.
 
@@ -161,10 +209,11 @@ def calibrate(
     tell = progress or (lambda text: None)
     device = denoiser.signal.device
     rows = []
-    for contrast in contrasts:
+    part = CROSS_FIT if cohort.cross_fitted else "validate"
+    for contrast in contrasts if cohort.has_tissue else ():
         tell(f"rendering {contrast}")
         heads = validation_heads(
-            cohort, (contrast,), simulated_subjects, patterned=False, device=device
+            cohort, (contrast,), simulated_subjects, patterned=False, device=device, part=part
         )
         answers = []
         for number, head in enumerate(heads, start=1):
@@ -186,6 +235,8 @@ def calibrate(
 
 
 def _refuse_few(cohort: Cohort, simulated_subjects: int) -> None:
+    if cohort.cross_fitted:
+        return refuse_few(len(cohort.part(CROSS_FIT).subjects))
     held_out = [len(cohort.part(name).subjects) for name in ("validate", "calibrate")]
     if min(held_out[0], simulated_subjects) < 2 or sum(held_out) < MIN_SCANS:
         raise ModelError(

@@ -84,7 +84,7 @@ def healthy_threshold(maps: Sequence[HealthyMap]) -> float:
 
 def flagged_in_health(maps: Sequence[HealthyMap], threshold: float) -> tuple[float, float]:
     """Mean number of findings and mean ml flagged per scan at a threshold."""
-    flagged = np.array([_flagged(one, threshold) for one in maps])
+    flagged = np.array([flagged_volume_ml(one, threshold) for one in maps])
     return float(flagged[:, 0].mean()), float(flagged[:, 1].mean())
 
 
@@ -92,14 +92,15 @@ def _nearly_unflagged(maps: Sequence[HealthyMap], threshold: float) -> bool:
     """Whether the means stay within the limits; the first scans may already decide that not."""
     findings, volume_ml = 0.0, 0.0
     for one in maps:
-        count, flagged_ml = _flagged(one, threshold)
+        count, flagged_ml = flagged_volume_ml(one, threshold)
         findings, volume_ml = findings + count, volume_ml + flagged_ml
         if findings > MAX_FINDINGS * len(maps) or volume_ml > MAX_FLAGGED_ML * len(maps):
             return False
     return True
 
 
-def _flagged(one: HealthyMap, threshold: float) -> tuple[float, float]:
+def flagged_volume_ml(one: HealthyMap, threshold: float) -> tuple[float, float]:
+    """Number of findings of one map at a threshold, and ml that they have together."""
     findings, _ = find_findings(
         one.values, one.grid, threshold, np.eye(4), min_volume_ml=MIN_VOLUME_ML
     )

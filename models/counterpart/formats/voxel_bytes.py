@@ -95,7 +95,7 @@ class VoxelBytes:
             except zlib.error as error:
                 raise ScanError(
                     f"{self._path}: the file ends early or is damaged: expected intact compressed "
-                    f"voxels, got {error}. Copy or export it again."
+                    "voxels, got others. Copy or export it again."
                 ) from error
             ended = not self._pending and not piece
             self._pending = self._inflater.unconsumed_tail or self._inflater.unused_data

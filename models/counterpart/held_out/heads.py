@@ -73,9 +73,10 @@ def validation_heads(
     *,
     patterned: bool,
     device: torch.device,
+    part: str = "validate",
 ) -> list[Examples]:
     """Whole heads of the part *validate*, for each contrast the first so many subjects."""
-    maker = ExampleMaker(cohort.part("validate"), ExampleConfig(), device=device)
+    maker = ExampleMaker(cohort.part(part), ExampleConfig(), device=device)
     families = HELD_OUT_FAMILIES if patterned else None
     count = min(subjects, maker.subjects)
     heads = []
@@ -83,6 +84,19 @@ def validation_heads(
         for row in range(count):
             heads.append(_head(maker, code, row, contrast, families))
     return heads
+
+
+def drawn_head(maker: ExampleMaker, row: int, contrast: str, draw: int | None) -> Examples:
+    """A subject's whole head with one of its patterns, or healthy; no two draws are alike.
+
+    Args:
+        maker: Of a part of the cohort.
+        row: The subject's row in the part.
+        contrast: One of `counterpart.rendering.CONTRASTS`.
+        draw: Number of the pattern, of a family that was never trained on; None for a healthy head.
+    """
+    families = None if draw is None else HELD_OUT_FAMILIES
+    return _head(maker, 100 + (draw or 0), row, contrast, families)
 
 
 def _head(

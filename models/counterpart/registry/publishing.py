@@ -26,7 +26,9 @@ from counterpart.bundle import (
 )
 from counterpart.cohort import Cohort
 from counterpart.errors import ModelError
-from counterpart.registry.gates import GATES, Gate, bundle_gate, gate_name
+from counterpart.registry.comparing_gates import Incumbent
+from counterpart.registry.gates import GATES, Gate, bundle_gate, gate_name, gates_with
+from counterpart.registry.paired import Progress
 from counterpart.registry.serving import (
     REGISTRY,
     Event,
@@ -36,6 +38,7 @@ from counterpart.registry.serving import (
     sync_folder,
     write_serving,
 )
+from counterpart.registry.serving_models import ServingModels
 from counterpart.registry.verdict import Verdict
 from counterpart.registry.versions import (
     account,
@@ -78,22 +81,26 @@ class Terms:
 
     Args:
         cohort: Held-out heads for the gates that compare.
-        gates: Besides the one for the files.
+        gates: Besides the one for the files; without them all, each contrast compared with the
+            version that serves it.
         force: Names of gates that need not be passed.
         reason: Why it is published, for the history; needed where a gate is overruled.
         device: Where the networks shall work.
         tell: Called with each verdict as it is found.
+        progress: Called with words before each head that a gate looks at; may raise to cancel, and
+            then nothing is published. Gates that are given here have their own.
     """
 
     cohort: Cohort | None = None
-    gates: Sequence[Gate] = GATES
+    gates: Sequence[Gate] | None = None
     force: Collection[str] = ()
     reason: str = ""
     device: str = "cpu"
     tell: Tell | None = None
+    progress: Progress | None = None
 
     def __post_init__(self) -> None:
-        known = [gate_name(gate) for gate in self.gates]
+        known = [gate_name(gate) for gate in (GATES if self.gates is None else self.gates)]
         for name in self.force:
             if name not in known:
                 raise ModelError(
@@ -235,13 +242,34 @@ def _judged(
 ) -> tuple[Verdict, ...]:
     """All verdicts; if the files are unsound, that one alone."""
     verdicts: list[Verdict] = []
-    for gate in (bundle_gate(staged), *terms.gates):
+    gates = terms.gates
+    if gates is None:
+        gates = gates_with(terms.progress, _incumbent(staged, candidate, serving, terms))
+    for gate in (bundle_gate(staged), *gates):
         verdicts.append(gate(candidate, serving, terms.cohort))
         if terms.tell:
             terms.tell(verdicts[-1])
         if not verdicts[0].passed:
             break
     return tuple(verdicts)
+
+
+def _incumbent(
+    staged: Path, candidate: Model, serving: Model | None, terms: Terms
+) -> Incumbent | None:
+    """Which model serves a contrast before the publication."""
+    if serving is None:
+        return None
+    now = ServingModels(candidate.name, terms.device, staged.parent.parent)
+
+    def model_of(contrast: str) -> Model | None:
+        try:
+            return now.for_contrast(contrast)
+        except ModelError as error:
+            logger.warning("nothing is compared on %s: %s", contrast, error)
+            return None
+
+    return model_of
 
 
 def _put(staged: Path, place: Path) -> None:

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from counterpart import rendering, targets
 from counterpart.cohort import Cohort
+from counterpart.errors import CohortError
 from counterpart.intensity import robust_location_and_spread
 from counterpart.rendering import Renderings, bias_field, brighter_probability, render
 from counterpart.seeding import derived_seed
@@ -85,6 +86,11 @@ class ExampleMaker:
     """Makes batches from one part of a cohort on the cohort's device."""
 
     def __init__(self, cohort: Cohort, config: ExampleConfig, *, device: torch.device) -> None:
+        if not cohort.has_tissue:
+            raise CohortError(
+                f"a cohort of {cohort.contrast} scans serves calibration alone: it has no tissue "
+                "fractions to train on or to render from. Prepare T1 scans."
+            )
         self.config = config
         self.device = device
         self.low = torch.tensor([subject.low for subject in cohort.subjects], device=device)

@@ -21,6 +21,7 @@ from counterpart.errors import CohortError, CounterpartError
 from counterpart.training.last_checkpoint import LastCheckpoint, WholeCheckpoints, write_whole
 from counterpart.training.machines import Machines, require_all_processes
 from counterpart.training.schedule import Schedule
+from counterpart.training.watching import UNWATCHED, Watch
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ def fit_stage(
     make_module: Callable[[], lightning.LightningModule],
     *,
     machines: Machines,
+    watch: Watch = UNWATCHED,
 ) -> Path:
     """Fit a module and keep its checkpoints; a run that has some goes on from the last.
 
@@ -81,6 +83,7 @@ def fit_stage(
         validation_batches: Batches of each validation.
         make_module: Makes the module; its weights are drawn from the schedule's seed.
         machines: Device, number of processes and precision.
+        watch: Who follows.
 
     Returns:
         The last checkpoint.
@@ -92,7 +95,8 @@ def fit_stage(
     last = run / "checkpoints" / "last.ckpt"
     resume = last.exists()
     _check_resume(run, settings)
-    trainer = _trainer(run, schedule, machines, checkpoint_step(last) if resume else 0)
+    begin = checkpoint_step(last) if resume else 0
+    trainer = _trainer(run, schedule, machines, begin, watch)
     if trainer.is_global_zero:
         _write_settings(run, settings, machines, trainer.world_size)
     with torch.random.fork_rng(devices=[]):
@@ -151,24 +155,23 @@ def _write_settings(
     write_whole(run / "settings.json", lambda file: file.write(content.encode()))
 
 
-def _trainer(run: Path, schedule: Schedule, machines: Machines, start: int) -> lightning.Trainer:
+def _trainer(
+    run: Path, schedule: Schedule, machines: Machines, start: int, watch: Watch
+) -> lightning.Trainer:
     # SLURM's requeueing is left to SLURM: what is resumed is the run's last checkpoint alone.
     slurm = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
     try:
         trainer = lightning.Trainer(
             max_steps=schedule.steps,
             gradient_clip_val=1.0,
-            logger=CSVLogger(
-                run,
-                name="figures",
-                version=_figures_of(run, start),
-                flush_logs_every_n_steps=1,
-            ),
+            logger=[_figures(run, start), *watch.loggers],
             callbacks=[
                 EMAWeightAveraging(decay=schedule.ema_decay),
                 LastCheckpoint(run / "checkpoints" / "last.ckpt", schedule.checkpoint_every),
-                RichProgressBar(),
+                *((RichProgressBar(),) if watch.bar else ()),
+                *watch.callbacks,
             ],
+            enable_progress_bar=watch.bar,
             plugins=[WholeCheckpoints(), *slurm],
             default_root_dir=run,
             val_check_interval=schedule.validate_every,
@@ -183,6 +186,11 @@ def _trainer(run: Path, schedule: Schedule, machines: Machines, start: int) -> l
         raise CounterpartError(f"cannot train with {machines}: {error}") from error
     require_all_processes(trainer.world_size)
     return trainer
+
+
+def _figures(run: Path, start: int) -> CSVLogger:
+    version = _figures_of(run, start)
+    return CSVLogger(run, name="figures", version=version, flush_logs_every_n_steps=1)
 
 
 def _figures_of(run: Path, start: int) -> str:

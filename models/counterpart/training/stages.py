@@ -21,7 +21,13 @@ from counterpart.training.head_examples import HeadExampleConfig
 from counterpart.training.healing import VALIDATION_BATCHES, HealingConfig, HealingModule
 from counterpart.training.machines import ONE_DEVICE, Machines
 from counterpart.training.run import fit_stage, refuse_old_run
-from counterpart.training.warm_start import begin_with, encoder_of_run, model_weights
+from counterpart.training.warm_start import (
+    begin_encoder_with,
+    begin_with,
+    encoder_of_run,
+    model_weights,
+)
+from counterpart.training.watching import UNWATCHED, Watch
 
 
 def train_denoiser(
@@ -36,6 +42,7 @@ def train_denoiser(
     configuration: str = "ours",
     resume: bool = False,
     machines: Machines = ONE_DEVICE,
+    watch: Watch = UNWATCHED,
 ) -> Path:
     """Train a denoiser and keep its checkpoints.
 
@@ -50,6 +57,7 @@ def train_denoiser(
         configuration: Name of the configuration, for the export to follow.
         resume: Go on from the run's last checkpoint, if there is one.
         machines: Device, number of processes and precision.
+        watch: Who follows.
 
     Returns:
         The last checkpoint.
@@ -80,7 +88,9 @@ def train_denoiser(
         begin_with(made.denoiser, starts)
         return made
 
-    return fit_stage(run, settings, healing, VALIDATION_BATCHES, module, machines=machines)
+    return fit_stage(
+        run, settings, healing, VALIDATION_BATCHES, module, machines=machines, watch=watch
+    )
 
 
 def train_brain(
@@ -138,8 +148,10 @@ def train_encoder(
     network: EncoderConfig,
     training: EncoderTraining,
     examples: ExampleConfig,
+    start_from: str | None = None,
     resume: bool = False,
     machines: Machines = ONE_DEVICE,
+    watch: Watch = UNWATCHED,
 ) -> Path:
     """Train an encoder by contrast and keep its checkpoints.
 
@@ -149,29 +161,36 @@ def train_encoder(
         network: Size of the encoder.
         training: Steps, rates, loss.
         examples: What the pairs are made of.
+        start_from: Name or folder of a bundle whose encoder to begin with.
         resume: Go on from the run's last checkpoint, if there is one.
         machines: Device, number of processes and precision.
+        watch: Who follows.
 
     Returns:
         The last checkpoint.
 
     Raises:
         CohortError: The cohort cannot be used, or the run exists and ``resume`` is not given.
+        ModelError: What to start from cannot be read, has no encoder, or another one.
     """
     refuse_old_run(run, resume)
     cohort = read_cohort(cohort_folder)
+    start = None if start_from is None else model_weights(start_from)
     settings = {
         "stage": "encoder",
         "cohort": cohort.content_hash,
         "network": network.to_json(),
         "training": asdict(training),
         "examples": asdict(examples),
+        "start": {} if start is None else start.facts,
     }
+
+    def module() -> EncoderModule:
+        made = EncoderModule(network, training, examples, cohort)
+        if start is not None:
+            begin_encoder_with(made.encoder, start)
+        return made
+
     return fit_stage(
-        run,
-        settings,
-        training,
-        VALIDATION_PAIR_BATCHES,
-        lambda: EncoderModule(network, training, examples, cohort),
-        machines=machines,
+        run, settings, training, VALIDATION_PAIR_BATCHES, module, machines=machines, watch=watch
     )

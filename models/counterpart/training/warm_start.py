@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from counterpart.bundle import SETTINGS, WEIGHTS, bundle_folder, checked_digests, read_json
 from counterpart.denoiser import Denoiser
-from counterpart.encoder import EncoderConfig
+from counterpart.encoder import Encoder, EncoderConfig
 from counterpart.errors import ModelError
 from counterpart.hashing import file_sha256
 from counterpart.training.run import load_averaged_weights
@@ -84,3 +84,24 @@ def begin_with(denoiser: Denoiser, starts: tuple[Start, ...]) -> None:
         if missed or unknown:
             wrong, how = (missed[0], "lack") if missed else (unknown[0], "hold the unknown")
             raise ModelError(f"the weights to start from do not fit: they {how} {wrong!r}. {_HINT}")
+
+
+def begin_encoder_with(encoder: Encoder, start: Start) -> None:
+    """Give an encoder the weights of a model's own.
+
+    Raises:
+        ModelError: The model has no encoder, or one of another size.
+    """
+    beginning = "encoder."
+    own = {
+        name.removeprefix(beginning): value
+        for name, value in start.weights.items()
+        if name.startswith(beginning)
+    }
+    if not own:
+        raise ModelError("the model to start from has no encoder; begin without it.")
+    try:
+        encoder.load_state_dict(own, strict=True)
+    except RuntimeError as error:
+        wrong = str(error).strip().splitlines()[1].strip()
+        raise ModelError(f"the encoder to start from does not fit: {wrong} {_HINT}") from error

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from counterpart.cohort_checks.marked_scan import MarkedScan
-
 from counterpart.contrast import contrast_from_name
 from lib.datastore.studies import Studies
 from lib.problems import Problem
 
-KEY, HEALTHY = "cohort", "healthy"
+KEY, SUBJECT_KEY, HEALTHY = "cohort", "subject", "healthy"
 
 
 def marked_scans(studies: Studies) -> list[MarkedScan]:
@@ -27,7 +26,7 @@ def marked_scans(studies: Studies) -> list[MarkedScan]:
             continue
         told = contrast_from_name(image)
         contrast = told.name if told is not None else None
-        subject = str(info.get("subject") or _subject(image, contrast))
+        subject = str(info.get(SUBJECT_KEY) or _subject(image, contrast))
         found.append(MarkedScan(subject, path, contrast))
     return found
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import lzma
 import os
 import shutil
+import struct
 import zipfile
+import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -18,6 +22,21 @@ from lib.state import disk_problem
 
 CHUNK_BYTES = 1 << 20
 MAX_MEMBERS = 4000
+_TABLE_BYTES = 2 << 20
+# What Python raises where an archive is damaged, packed in another way, or made to be.
+BROKEN_ARCHIVE = (
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    OverflowError,
+    ValueError,
+    OSError,
+)
 
 
 async def receive_stream(parts: AsyncIterator[bytes], path: Path) -> str:
@@ -90,7 +109,7 @@ def unpack_series(archive: Path, folder: Path, limit_bytes: int) -> None:
         Problem: It is no ZIP file, holds too much, or holds no file.
     """
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with _ShortReads(archive) as file, zipfile.ZipFile(file) as opened:
             members = [m for m in opened.infolist() if not m.is_dir() and not _is_link(m)]
             if not 0 < len(members) <= MAX_MEMBERS:
                 error = f"The archive holds {len(members)} files, expected 1 to {MAX_MEMBERS}."
@@ -99,13 +118,9 @@ def unpack_series(archive: Path, folder: Path, limit_bytes: int) -> None:
             for number, member in enumerate(members):
                 with opened.open(member) as source:
                     left -= _copy(source, folder / f"{number:05d}.dcm", left)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError) as error:
+    except BROKEN_ARCHIVE as error:
         hint = "Send a ZIP file without a password, with the slices of one DICOM series."
         raise unusable("The archive cannot be unpacked.", hint) from error
-    except (EOFError, ValueError) as error:
-        raise unusable("The archive is damaged.", "Make it again.") from error
-    except OSError as error:
-        raise disk_problem(error) from error
 
 
 def content_hash(path: Path) -> str:
@@ -139,11 +154,43 @@ def _is_link(member: zipfile.ZipInfo) -> bool:
 
 def _copy(source: IO[bytes], path: Path, left: int) -> int:
     written = 0
-    with path.open("xb") as stream:
+    with _opened(path) as stream:
         while part := source.read(CHUNK_BYTES):
             written += len(part)
             if written > left:
                 error = "The archive holds more than is accepted."
                 raise Problem(413, error, "Send the slices of one series alone.")
-            stream.write(part)
+            _write(stream, part)
     return written
+
+
+def _opened(path: Path) -> io.FileIO:
+    try:
+        return io.FileIO(path, "x")
+    except OSError as error:
+        raise disk_problem(error) from error
+
+
+def _write(stream: io.FileIO, part: bytes) -> None:
+    """Write all of it; an archive's own errors look like the disk's, so these are told apart."""
+    try:
+        while part:
+            part = part[stream.write(part) :]
+    except OSError as error:
+        raise disk_problem(error) from error
+
+
+class _ShortReads(io.FileIO):
+    """A file that refuses to hand out much at once: an archive's table of contents is one piece."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """At most `_TABLE_BYTES`.
+
+        Raises:
+            BadZipFile: More was asked for.
+        """
+        wanted = _TABLE_BYTES + 1 if size is None or size < 0 else size
+        part = super().read(wanted) if wanted <= _TABLE_BYTES + 1 else None
+        if part is None or len(part) > _TABLE_BYTES:
+            raise zipfile.BadZipFile("the table of contents is too long")
+        return part

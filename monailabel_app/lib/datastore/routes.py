@@ -9,11 +9,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 from fastapi.responses import FileResponse
+from starlette.background import BackgroundTask
 
-from lib.datastore.names import LABEL_SUFFIXES, SCAN_SUFFIXES, split_name
+from lib.cohort.marks import KEY as COHORT_KEY
+from lib.cohort.marks import SUBJECT_KEY
+from lib.datastore.names import LABEL_SUFFIXES, SCAN_SUFFIXES, checked_name, split_name
 from lib.datastore.receiving import copy_upload, remove
 from lib.inference.messages import Task
-from lib.problems import ERRORS, bad_request, not_found
+from lib.plain_json import read_object
+from lib.problems import ERRORS, Problem, bad_request, not_found
 from lib.security.tokens import Person
 from lib.server import Server
 
@@ -28,7 +32,6 @@ _FILE: dict[int | str, dict[str, Any]] = {
 Image = Annotated[str, Query(max_length=200, description="Id of an image.")]
 Label = Annotated[str, Query(max_length=200, description="Id of an image with such a label.")]
 Tag = Annotated[str, Query(max_length=40, description="Tag of a label.")]
-_MAX_DEPTH = 8
 
 
 class Listing(str, Enum):
@@ -57,14 +60,21 @@ def _add_listing(router: APIRouter, server: Server) -> None:
         store = studies.datastore
         if output is Listing.all:
             return _json(store.json())
-        return _json(store.datalist() if output is Listing.train else store.status())
+        if output is not Listing.train:
+            return _json(store.status())
+        # By their names: where the studies lie is the server's own business.
+        rows = [{key: Path(path).name for key, path in row.items()} for row in store.datalist()]
+        return _json(rows)
 
     @router.get("/dataset", summary="All images with a final label, as ZIP", responses=_FILE)
     def dataset(limit_cases: Annotated[int | None, Query(ge=1)] = None) -> FileResponse:
         if not studies.datastore.datalist():
             raise not_found("An image with a final label", "Save labels with PUT /datastore/label.")
-        path = studies.datastore.get_dataset_archive(limit_cases)
-        return FileResponse(path, media_type="application/zip", filename="dataset.zip")
+        path = Path(studies.datastore.get_dataset_archive(limit_cases))
+        done = BackgroundTask(remove, path)
+        return FileResponse(
+            path, media_type="application/zip", filename="dataset.zip", background=done
+        )
 
 
 def _add_images(router: APIRouter, server: Server) -> None:
@@ -80,10 +90,12 @@ def _add_images(router: APIRouter, server: Server) -> None:
     ) -> dict[str, str]:
         """The scan is read first; what cannot be used is not added."""
         stem, suffix = split_name(file.filename or "", SCAN_SUFFIXES)
+        checked_name(image or stem)
         info = _info(params, request)
+        _check_marks(info, request)
         work = server.state.temporary()
         try:
-            received = work / f"received{suffix}"
+            received = work / f"{stem}{suffix}"
             server.note(request, content=copy_upload(file.file, received))
             server.desk.ask(Task("check", {"scan": str(received)}))
             return {"image": studies.add(image or stem, received, suffix, info)}
@@ -92,7 +104,8 @@ def _add_images(router: APIRouter, server: Server) -> None:
 
     @router.delete("/", include_in_schema=False)
     @router.delete("/image", summary="Remove an image and its labels")
-    def remove_image(id: Image) -> dict[str, str]:
+    def remove_image(request: Request, id: Image) -> dict[str, str]:
+        server.note(request, content=studies.content(studies.path(id)))
         studies.remove_image(id)
         return {}
 
@@ -104,6 +117,7 @@ def _add_images(router: APIRouter, server: Server) -> None:
     @router.get("/image", summary="Download an image", response_class=FileResponse, responses=_FILE)
     def download_image(request: Request, image: Image) -> FileResponse:
         path = studies.path(image)
+        server.note(request, content=studies.content(path))
         if path.is_dir():
             error = "The image is a folder of slices."
             raise bad_request(error, "Fetch it from the archive.")
@@ -139,18 +153,21 @@ def _add_labels(router: APIRouter, server: Server) -> None:
         params: Annotated[str, Form(max_length=20_000)] = "{}",
     ) -> dict[str, str]:
         _, suffix = split_name(label.filename or "label.nii.gz", LABEL_SUFFIXES)
-        studies.path(image)
+        server.note(request, content=studies.content(studies.path(image)))
         info = _info(params, request)
         work = server.state.temporary()
         try:
             named = work / f"{image}{suffix}"
             copy_upload(label.file, named)
+            server.desk.ask(Task("check_label", {"scan": str(named)}))
             return {"image": image, "label": studies.save_label(image, named, tag or "final", info)}
         finally:
             remove(work)
 
     @router.delete("/label", summary="Remove a label")
-    def remove_label(id: Label, tag: Tag) -> dict[str, str]:
+    def remove_label(request: Request, id: Label, tag: Tag) -> dict[str, str]:
+        studies.label_path(id, tag)
+        server.note(request, content=studies.content(studies.path(id)))
         studies.remove_label(id, tag)
         return {}
 
@@ -160,8 +177,10 @@ def _add_labels(router: APIRouter, server: Server) -> None:
         return {}
 
     @router.get("/label", summary="Download a label", response_class=FileResponse, responses=_FILE)
-    def download_label(label: Label, tag: Tag) -> FileResponse:
-        return _file(studies.label_path(label, tag))
+    def download_label(request: Request, label: Label, tag: Tag) -> FileResponse:
+        path = studies.label_path(label, tag)
+        server.note(request, content=studies.content(studies.path(label)))
+        return _file(path)
 
 
 def _add_label_info(router: APIRouter, server: Server) -> None:
@@ -180,6 +199,7 @@ def _add_label_info(router: APIRouter, server: Server) -> None:
         info: Annotated[str, Form(max_length=20_000)] = "{}",
     ) -> dict[str, str]:
         studies.label_path(label, tag)
+        server.note(request, content=studies.content(studies.path(label)))
         studies.datastore.update_label_info(label, tag, _info(info, request))
         return {}
 
@@ -195,28 +215,19 @@ def _add_label_info(router: APIRouter, server: Server) -> None:
 
 def _info(text: str, request: Request) -> dict[str, Any]:
     """What a form says, as plain values, and who said it."""
-    try:
-        values = json.loads(text or "{}", parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise bad_request("What the form says is no JSON.", "Send an object, as {}.") from error
-    if not isinstance(values, dict) or _depth(values) > _MAX_DEPTH:
-        raise bad_request("What the form says is no plain JSON object.", "Send an object, as {}.")
+    values = read_object(text, "What the form says")
     if "path" in values or "name" in values:
         raise bad_request("'path' and 'name' are the server's to say.", "Leave them out.")
     person: Person = request.state.person
     return {**values, "user": person.name}
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _depth(value: object) -> int:
-    if isinstance(value, dict):
-        return 1 + max((_depth(part) for part in value.values()), default=0)
-    if isinstance(value, list):
-        return 1 + max((_depth(part) for part in value), default=0)
-    return 0
+def _check_marks(info: dict[str, Any], request: Request) -> None:
+    """Refuse marks of the cohort from others than the administrator."""
+    person: Person = request.state.person
+    if not person.may("admin") and {COHORT_KEY, SUBJECT_KEY} & set(info):
+        error = f"{COHORT_KEY!r} and {SUBJECT_KEY!r} are the administrator's to say."
+        raise Problem(403, error, "Leave them out, or ask the administrator to mark the image.")
 
 
 def _without_path(info: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from lib.datastore.names import checked_name, checked_tag
 from lib.datastore.receiving import content_hash
 from lib.problems import conflict, not_found
 
+MADE_OF = "made_of"  # in a label's info: the keyed hash of the scan that it was computed from
 _SEE = "GET /datastore/?output=all lists what there is."
 
 
@@ -100,6 +102,8 @@ class Studies:
             if image in self.datastore.list_images():
                 raise conflict("There is an image of this name.", "Choose another name.")
             named = received.with_name(f"{image}{suffix}")
+            if os.path.lexists(self._folder / named.name):
+                raise conflict("There is a file of this name.", "Choose another name.")
             received.rename(named)
             return str(self.datastore.add_image(image, str(named), info))
 
@@ -144,6 +148,24 @@ class Studies:
         with self._lock:
             self.datastore.remove_label(label, tag)
             self.refresh()
+
+    def remove_made_labels(self, scan: str) -> int:
+        """Remove the labels that this server made of a scan, by its keyed hash; how many."""
+        if not self.is_local:
+            return 0
+        store = self.datastore
+        with self._lock:
+            found = [
+                (image, tag)
+                for image in store.list_images()
+                for tag in store.get_labels_by_image_id(image)
+                if (store.get_label_info(image, tag) or {}).get(MADE_OF) == scan
+            ]
+            for image, tag in found:
+                store.remove_label(image, tag)
+            if found:
+                self.refresh()
+        return len(found)
 
     def refresh(self) -> None:
         """Take notice of files that came or went."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,15 +55,22 @@ class UploadStore:
         desk: The process that checks scans.
         limit_bytes: Most that an unpacked archive may have.
         lifetime_s: How long an upload is kept after it was last used.
+        clock: Seconds since 1970.
     """
 
     def __init__(
-        self, state: StateFolder, desk: ProcessLink, limit_bytes: int, lifetime_s: float
+        self,
+        state: StateFolder,
+        desk: ProcessLink,
+        limit_bytes: int,
+        lifetime_s: float,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._state = state
         self._desk = desk
         self._limit_bytes = limit_bytes
         self._lifetime_s = lifetime_s
+        self._clock = clock
 
     def find(self, content: str) -> Upload:
         """An upload by its hash, which then counts as just used.
@@ -73,7 +81,8 @@ class UploadStore:
         folder = self._state.scans / content
         try:
             facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-            os.utime(folder / _USED)
+            now = self._clock()
+            os.utime(folder / _USED, (now, now))
         except FileNotFoundError as error:
             hint = "Send it with PUT /counterpart/scans; uploads are kept for a while only."
             raise not_found("A scan with this hash", hint) from error
@@ -134,7 +143,7 @@ class UploadStore:
 
     def purge_old(self) -> None:
         """Remove the uploads that nobody has used for too long."""
-        limit = time.time() - self._lifetime_s
+        limit = self._clock() - self._lifetime_s
         for folder in self._state.scans.iterdir():
             used = folder / _USED
             if not used.exists() or used.stat().st_mtime < limit:

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from counterpart.formats.nifti_image import read_nifti
+from counterpart.errors import ScanError
+from counterpart.formats.meta_image import META_SUFFIXES, read_meta
+from counterpart.formats.nifti_image import NIFTI_SUFFIXES, read_nifti
+from counterpart.formats.nrrd_image import NRRD_SUFFIXES, read_nrrd
 from counterpart.output import write_findings, write_reports
 from counterpart.regions import RegionAtlas, read_atlas
 from counterpart.results import Result
@@ -20,6 +23,11 @@ from counterpart.stored_result import read_result, with_threshold
 from lib.inference.messages import Tell, Values
 
 MASKS = ("mask", "brain")
+_READERS = (
+    (NIFTI_SUFFIXES, read_nifti),
+    (NRRD_SUFFIXES, read_nrrd),
+    (META_SUFFIXES, read_meta),
+)
 _COLUMNS = (
     "number",
     "direction",
@@ -43,6 +51,18 @@ def check(arguments: Values, tell: Tell) -> Values:
         "spacing_mm": [round(float(size), 4) for size in scan.grid.spacing],
         "warnings": list(scan.warnings),
     }
+
+
+def check_label(arguments: Values, tell: Tell) -> Values:
+    """Read a label; unlike a scan it may be empty."""
+    path = Path(arguments["scan"])
+    for suffixes, read in _READERS:
+        if path.name.lower().endswith(suffixes):
+            try:
+                return {"shape": list(read(path).values.shape)}
+            except OSError as error:
+                raise ScanError(f"{path}: cannot be read ({error}). Save it again.") from error
+    raise ScanError(f"{path}: is of no format of a label. Save it as NIfTI or NRRD.")
 
 
 def view(arguments: Values, tell: Tell) -> Values:
@@ -122,6 +142,7 @@ def _atlas(arguments: Values) -> RegionAtlas | None:
 
 WORKS: dict[str, Callable[[Values, Tell], Values]] = {
     "check": check,
+    "check_label": check_label,
     "view": view,
     "report": report,
     "pack": pack,

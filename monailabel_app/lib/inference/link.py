@@ -148,7 +148,7 @@ class ProcessLink:
         if answer is not None:
             return answer
         raise Problem(
-            500,
+            503,
             "The process that computes has ended.",
             "Ask again; if it happens again, the administrator finds the reason in the server's "
             "log. A machine with too little memory is the usual one.",

@@ -19,6 +19,9 @@ from lib.problems import Problem, unusable
 Tell = Callable[[str, float], None]
 Values = dict[str, Any]
 _SENTENCE = re.compile(r"(?<=[.!?;:])\s+")
+_FOLDERS = re.compile(r"(?<![\w.:/])/(?:[\w.@+ -]+/)+(?=[\w.])")
+# What another library said, in its own terms.
+_CAUSE = re.compile(r"\s*\([^()]*(?:Errno|Error|codec|Exception)[^()]*\)")
 _HINT = "Send another scan, or correct this one; the page /docs says what can be read."
 
 
@@ -49,6 +52,7 @@ def problem_of(error: Exception, path: str | None = None) -> Problem:
     text = str(error)
     if path:
         text = text.replace(path, Path(path).name)
+    text = _CAUSE.sub("", _FOLDERS.sub("", text))
     if isinstance(error, ModelError):
         return Problem(503, text, "Tell the administrator: the model on the server is at fault.")
     if isinstance(error, MemoryError):
@@ -56,8 +60,8 @@ def problem_of(error: Exception, path: str | None = None) -> Problem:
     if not isinstance(error, CounterpartError):
         raise error
     parts = _SENTENCE.split(text)
-    head, rest = parts[0], " ".join(parts[1:])
-    while head.endswith(":") and rest:  # a file's name alone is no sentence
-        more = _SENTENCE.split(rest, 1)
-        head, rest = f"{head} {more[0]}", more[1] if len(more) > 1 else ""
-    return unusable(head, rest or _HINT)
+    head, rest = parts[0], parts[1:]
+    # A file's name alone is no sentence, nor is what breaks off within a bracket.
+    while rest and (head.endswith(":") or head.count("(") > head.count(")")):
+        head = f"{head} {rest.pop(0)}"
+    return unusable(head, " ".join(rest) or _HINT)

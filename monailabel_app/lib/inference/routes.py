@@ -84,8 +84,9 @@ def infer_routes(server: Server, sessions: SessionStore) -> APIRouter:
         else:
             error = "Neither an image nor a file nor a session is named."
             raise bad_request(error, "Say ?image=ID, or send the scan as 'file'.")
-        await finished(job)
         server.note(request, job)
+        await finished(job)
+        server.note(request, job)  # now by the model that did it
         return await run_in_threadpool(_answer, server, job, output, given)
 
     return router

@@ -7,6 +7,7 @@ import logging
 import shutil
 
 from lib.datastore.receiving import remove
+from lib.datastore.studies import MADE_OF
 from lib.jobs.files import result_file
 from lib.jobs.job import Job
 from lib.server import Server
@@ -33,6 +34,7 @@ def store_labels(server: Server, job: Job, *, mask: bool = False) -> None:
         return  # an archive takes no float maps; they are had by GET /counterpart/jobs/…
     provenance = json.loads(result_file(server, job, "provenance", None).path.read_text())
     info = {"provenance": provenance, "disclaimer": provenance["disclaimer"], "job": job.id}
+    info[MADE_OF] = server.state.keyed("scan", job.content)
     tags = [(tag, tag) for tag in MAP_TAGS] + ([("mask", MASK_TAG)] if mask else [])
     for name, tag in tags:
         known = server.studies.datastore.get_label_info(image, tag) or {}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from pydantic import ValidationError
 
 from lib.inference.infer_task import KEY
 from lib.jobs.job import JobOptions
+from lib.plain_json import checked_object, read_object
 from lib.problems import Problem, bad_request, not_found
 
 FORBIDDEN = ("model", "image", "file", "session", "label")
@@ -38,6 +38,7 @@ IGNORED = (
     "save_label",
     "user",
 )
+_LONGEST_NAME = 60
 
 
 def check_model(model: str) -> None:
@@ -56,13 +57,7 @@ def read_params(text: str) -> dict[str, Any]:
     Raises:
         Problem: It is none, or names what only the address may name.
     """
-    try:
-        params = json.loads(text or "{}")
-    except (ValueError, RecursionError) as error:
-        raise bad_request("'params' is no JSON.", "Send an object, such as {}.") from error
-    if not isinstance(params, dict):
-        raise bad_request("'params' is no JSON object.", "Send an object, such as {}.")
-    return check_params(params)
+    return check_params(read_object(text, "'params'"))
 
 
 def check_params(params: dict[str, Any]) -> dict[str, Any]:
@@ -71,6 +66,7 @@ def check_params(params: dict[str, Any]) -> dict[str, Any]:
     Raises:
         Problem: They do.
     """
+    checked_object(params, "'params'")
     for name in FORBIDDEN:
         if name in params:
             error = f"'params' may not name {name!r}."
@@ -89,7 +85,8 @@ def options_of(params: dict[str, Any]) -> JobOptions:
         return JobOptions(**ours)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(str(part) for part in first["loc"])[:_LONGEST_NAME]
         known = ", ".join(JobOptions.model_fields)
         hint = f"The options are {known}."
-        raise Problem(400, f"The option {where!r}: {first['msg']}.", hint) from error
+        said = " is not known" if first["type"] == "extra_forbidden" else f": {first['msg']}"
+        raise Problem(400, f"The option {where!r}{said}.", hint) from error

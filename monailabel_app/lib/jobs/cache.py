@@ -2,7 +2,8 @@
 
 ::
 
-    results/<key>/maps/          what the process wrote: maps, findings.json, provenance.json
+    results/<key>/maps/          what the process wrote: maps, findings.json, provenance.json,
+                                 and whose they are, as a keyed hash: scan.txt
     results/<key>/views/<view>/  the same by another threshold: mask, findings.json, report
     results/<key>/used           touched whenever the result is asked for
 
@@ -24,6 +25,7 @@ from lib.state import StateFolder
 logger = logging.getLogger("counterpart.server")
 
 _MAPS, _VIEWS, _USED = "maps", "views", "used"
+SCAN_FILE = "scan.txt"
 _REFRESH_S = 30.0
 
 
@@ -87,6 +89,11 @@ class ResultCache:
             draft.rename(folder)
         self.evict(keep=key)
         return folder / _MAPS
+
+    def keys_of(self, scan: str) -> set[str]:
+        """The results of a scan, by its keyed hash."""
+        found = self._state.results.glob(f"*/{_MAPS}/{SCAN_FILE}")
+        return {path.parts[-3] for path in found if path.read_text() == scan}
 
     def remove(self, key: str) -> None:
         """Remove a result at once."""

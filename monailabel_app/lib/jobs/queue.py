@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lib.inference.link import ProcessLink
 from lib.inference.messages import Cancelled, Task
-from lib.jobs.cache import ResultCache
+from lib.jobs.cache import SCAN_FILE, ResultCache
 from lib.jobs.job import Job, State
 from lib.jobs.store import JobStore
 from lib.problems import Problem
@@ -189,6 +189,7 @@ class JobQueue:
             )
             answer = self._compute.ask(task, tell, lambda: job.id in self._unwanted)
             job.model, job.findings = answer["model"], answer["findings"]
+            (work / SCAN_FILE).write_text(self._state.keyed("scan", job.content))
             return self._cache.put(job.key, work)
         finally:
             shutil.rmtree(work, ignore_errors=True)

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from lib.datastore.names import ARCHIVE_SUFFIXES, SCAN_SUFFIXES, checked_hash, split_name
 from lib.datastore.receiving import receive_stream, remove
+from lib.datastore.sessions import SessionStore
 from lib.datastore.uploads import Upload
 from lib.jobs.files import ResultName, result_file
 from lib.jobs.job import Job, JobRequest, JobStatus
@@ -60,7 +61,7 @@ class Purged(BaseModel):
     removed: int
 
 
-def scan_routes(server: Server) -> APIRouter:
+def scan_routes(server: Server, sessions: SessionStore) -> APIRouter:
     """The routes of uploads."""
     router = APIRouter(prefix="/counterpart/scans", tags=["Scans"], responses=ERRORS)
     body = {"requestBody": {"required": True, "content": {"application/octet-stream": _FILE}}}
@@ -99,7 +100,8 @@ def scan_routes(server: Server) -> APIRouter:
     async def delete_scan(request: Request, scan: str) -> Purged:
         content = checked_hash(scan)
         server.note(request, content=content)
-        return Purged(removed=await run_in_threadpool(server.purge, content))
+        removed = await run_in_threadpool(server.purge, content)
+        return Purged(removed=removed + sessions.purge(content))
 
     return router
 

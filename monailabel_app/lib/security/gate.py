@@ -6,10 +6,11 @@ import asyncio
 import ipaddress
 import json
 import logging
+import re
 import time
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
+import anyio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,9 +23,23 @@ logger = logging.getLogger("counterpart.server")
 
 MAX_JSON_BYTES = 1 << 18
 MAX_ADDRESS_BYTES = 4096
+# What may carry files; every other body is read into memory as one piece.
+_WITH_FILES = re.compile(
+    r"/(counterpart/(scans|models/publish)|datastore(/image|/label)?|session|(infer|model)/[^/]*)/?"
+)
+_MOST_LEFT_BYTES = 32 << 20
+_MOST_LEFT_S = 2.0
 _PAUSE_AFTER_WRONG_TOKEN_S = 0.5
 _LOCAL_NAMES = ("localhost",)
-_FORWARDED = ("x-forwarded-for", "forwarded", "x-real-ip")
+_FORWARDED = (
+    "forwarded",
+    "via",
+    "x-client-ip",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+)
 _OPEN_PERSON = Person("anybody", "user")
 _LOOPBACK_PERSON = Person("this machine", "admin")
 
@@ -63,6 +78,7 @@ class Gate:
         watched = _Watched(receive, send, self._limit(scope))
         try:
             scope.setdefault("state", {})["person"] = await self._admitted(scope)
+            watched.check_length(Headers(scope=scope))
             await self._app(scope, watched.receive, watched.send)
         except Problem as problem:
             await watched.answer(problem)
@@ -79,6 +95,7 @@ class Gate:
 
     async def _admitted(self, scope: Scope) -> Person:
         headers = Headers(scope=scope)
+        _check_framing(headers)
         path = _checked_path(scope)
         self._check_origin(headers)
         person = await self._who(scope, headers)
@@ -120,28 +137,39 @@ class Gate:
     def _check_origin(self, headers: Headers) -> None:
         """Refuse what other people's web pages ask in a user's name."""
         origin = headers.get("origin")
-        if origin is None or origin in self._rules.origins:
+        if origin in self._rules.origins:
             return
-        if urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+        if origin is None:  # a picture or a frame of a page, unless the user follows a link
+            origin = headers.get("referer", "unknown")
+            foreign = headers.get("sec-fetch-site") == "cross-site"
+            foreign &= headers.get("sec-fetch-mode") != "navigate"
+        else:
+            own = headers.get("host", "").lower()
+            foreign = not own or origin.partition("://")[2].lower() != own
+        if foreign:
             error = f"The web page {origin!r} may not use this server."
-            hint = "The administrator allows pages with MONAI_LABEL_CORS_ORIGINS."
+            hint = "The administrator allows pages with COUNTERPART_CORS_ORIGINS."
             raise Problem(403, error, hint)
 
     def _limit(self, scope: Scope) -> int:
-        if scope["method"] == "PUT" and scope["path"].endswith("/counterpart/scans"):
-            return self._rules.upload_bytes  # whatever kind the client says that the file is
-        kind = Headers(scope=scope).get("content-type", "").split(";")[0].strip().lower()
-        small = kind.endswith("json") or kind == "application/x-www-form-urlencoded"
-        return MAX_JSON_BYTES if small else self._rules.upload_bytes
+        files = _WITH_FILES.fullmatch(_without_root(scope)) is not None
+        return self._rules.upload_bytes if files else MAX_JSON_BYTES
 
     def _write_down(self, scope: Scope, status: int, seconds: float) -> None:
         person = scope.get("state", {}).get("person")
         name = person.name if isinstance(person, Person) else "nobody"
         method, route = scope["method"], _route(scope)
+        noted = scope.get("state", {})
         level = logging.INFO if status < 400 else logging.WARNING
-        logger.log(level, "%s %s %s: %d, %.0f ms", name, method, route, status, 1e3 * seconds)
-        if method not in ("GET", "HEAD") or status in (401, 403):
-            self._audit.write(person, f"{method} {route}", status, scope.get("state", {}))
+        scan = f", scan {noted['audit_scan']}" if "audit_scan" in noted else ""
+        words = (name, method, route, status, 1e3 * seconds, scan)
+        logger.log(level, "%s %s %s: %d, %.0f ms%s", *words)
+        if method in ("GET", "HEAD") and status not in (401, 403) and not scan:
+            return
+        try:
+            self._audit.write(person, f"{method} {route}", status, noted)
+        except OSError as error:
+            logger.error("the audit log cannot be written: %s", error.strerror)
 
 
 class _Watched:
@@ -152,45 +180,93 @@ class _Watched:
         self._send = send
         self._limit = limit
         self._received = 0
+        self._whole = False
         self.status = 0
         self.problem: Problem | None = None
 
+    def check_length(self, headers: Headers) -> None:
+        """Refuse at once what says of itself that it is too long.
+
+        Raises:
+            Problem: It does.
+        """
+        length = headers.get("content-length", "0")
+        if length.isdecimal() and int(length[:20]) > self._limit:
+            raise self._too_much()
+
     async def receive(self) -> Message:
         """The next part of the body, as long as there are not too many."""
-        message = await self._receive()
-        if message["type"] == "http.request":
-            self._received += len(message.get("body", b""))
-            if self._received > self._limit:
-                self.problem = Problem(
-                    413,
-                    f"The body has more than the {self._limit} bytes that are accepted.",
-                    "Send less, or ask the administrator to raise the limit for uploads.",
-                )
-                raise self.problem
+        message = await self._next()
+        if self._received > self._limit:
+            raise self._too_much()
         return message
 
     async def send(self, message: Message) -> None:
         """Pass an answer on, with what every answer carries."""
+        if self.problem is not None and not self.status:
+            # A route that was stopped while it read makes less of it than the gate knows.
+            await self._answer(self.problem)
+        if self.problem is None:
+            await self._pass_on(message)
+
+    async def answer(self, problem: Problem) -> None:
+        """Answer with a problem, unless an answer has begun."""
+        if not self.status:
+            await self._answer(problem)
+
+    def _too_much(self) -> Problem:
+        self.problem = Problem(
+            413,
+            f"The body has more than the {self._limit} bytes that are accepted.",
+            "Send less, or ask the administrator to raise the limit for uploads.",
+        )
+        return self.problem
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        self._received += len(message.get("body", b""))
+        self._whole = not message.get("more_body", False)
+        return message
+
+    async def _pass_on(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            if self.status >= 400:
+                await self._leave_out_rest()
             fixed = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
             given = {key.lower() for key, _ in message.get("headers", [])}
             added = [pair for pair in fixed if pair[0] not in given]
             message = {**message, "headers": [*message.get("headers", []), *added]}
         await self._send(message)
 
-    async def answer(self, problem: Problem) -> None:
-        """Answer with a problem, unless an answer has begun."""
-        if self.status:
-            return
+    async def _leave_out_rest(self) -> None:
+        """Let a client send what it has begun to send, within bounds, so that it hears an error."""
+        left = self._received + _MOST_LEFT_BYTES
+        with anyio.move_on_after(_MOST_LEFT_S):
+            while not self._whole and self._received < left:
+                await self._next()
+
+    async def _answer(self, problem: Problem) -> None:
         body = json.dumps(problem.to_json()).encode()
         headers = {"content-type": "application/json", "content-length": str(len(body))}
         if problem.status in (413, 507):
             headers["connection"] = "close"  # what is still coming is not read
         raw = [(k.encode(), v.encode()) for k, v in {**headers, **problem.headers}.items()]
         start = {"type": "http.response.start", "status": problem.status, "headers": raw}
-        await self.send(start)
-        await self.send({"type": "http.response.body", "body": body})
+        await self._pass_on(start)
+        await self._pass_on({"type": "http.response.body", "body": body})
+
+
+def _check_framing(headers: Headers) -> None:
+    """Refuse what a proxy before the server could take for two requests.
+
+    Raises:
+        Problem: Two headers say where the body ends.
+    """
+    if "transfer-encoding" in headers and "content-length" in headers:
+        error = "The request says in two ways how long it is."
+        hint = "Send either Content-Length or Transfer-Encoding."
+        raise Problem(400, error, hint, {"connection": "close"})
 
 
 def _checked_path(scope: Scope) -> str:
@@ -199,10 +275,7 @@ def _checked_path(scope: Scope) -> str:
     Raises:
         Problem: It, or what follows it, could name something that no route means.
     """
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "")
-    if root and path.startswith(root):
-        path = path[len(root) :] or "/"
+    path = _without_root(scope)
     odd = any(character < " " or character in "\\\x7f" for character in path)
     if odd or any(part in (".", "..") for part in path.split("/")):
         error = "The address holds a path where a name or an id belongs."
@@ -212,14 +285,27 @@ def _checked_path(scope: Scope) -> str:
     return path
 
 
+def _without_root(scope: Scope) -> str:
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return (path[len(root) :] or "/") if root and path.startswith(root) else path
+
+
 def _is_local(scope: Scope, headers: Headers) -> bool:
     """Whether a request comes from this machine, by this machine's name, and through nobody."""
     client = scope.get("client")
     if client is None or not is_loopback(client[0]):
         return False
-    if any(name in headers for name in _FORWARDED):
+    # A proxy that hands on without a word speaks HTTP/1.0, as nginx does by default.
+    if any(name in headers for name in _FORWARDED) or scope["http_version"] == "1.0":
         return False
-    return is_loopback(urlsplit(f"//{headers.get('host', '')}").hostname or "")
+    return is_loopback(_without_port(headers.get("host", "")))
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0] if host.count(":") == 1 else host
 
 
 def is_loopback(host: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ MIN_TOKEN_CHARACTERS = 16
 LOGIN_S = 12 * 3600
 _ALGORITHM = "HS256"
 _OTHERS = 0o077
+_COMMENT = re.compile(r"(^|\s)#.*")  # a token may have a # within
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def read_token_file(path: Path) -> Sequence[Person]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CounterpartError(f"{path}: the tokens cannot be read ({error}).") from error
-    lines = [line.split("#", 1)[0].split() for line in text.splitlines()]
+    lines = [_COMMENT.sub("", line).split() for line in text.splitlines()]
     lines = [words for words in lines if words]
     if not lines:
         raise CounterpartError(f"{path}: holds no token; write one, or lines NAME ROLE TOKEN.")
@@ -148,6 +150,8 @@ def read_token_file(path: Path) -> Sequence[Person]:
 def _person(name: str, role: str, token: str, source: str) -> Person:
     if role not in ROLES:
         raise CounterpartError(f"{source}: {role!r} is no role, but {', '.join(ROLES)}.")
+    if not token.isascii():
+        raise CounterpartError(f"{source}: the token of {name!r} may have ASCII characters only.")
     if len(token) < MIN_TOKEN_CHARACTERS:
         raise CounterpartError(
             f"{source}: the token of {name!r} has fewer than {MIN_TOKEN_CHARACTERS} characters; "

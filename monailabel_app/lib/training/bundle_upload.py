@@ -6,6 +6,7 @@ import re
 import zipfile
 from pathlib import Path, PurePosixPath
 
+from lib.datastore.receiving import BROKEN_ARCHIVE
 from lib.problems import unusable
 
 _MEMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
@@ -26,7 +27,7 @@ def unpack_bundle(archive: Path, folder: Path) -> None:
         Problem: It is no ZIP file, or holds what no bundle holds.
     """
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with zipfile.ZipFile(archive) as opened:  # an administrator's
             members = [member for member in opened.infolist() if not member.is_dir()]
             total = sum(member.file_size for member in members)
             if not 0 < len(members) <= _MOST_FILES or total > _MOST_BYTES:
@@ -39,7 +40,7 @@ def unpack_bundle(archive: Path, folder: Path) -> None:
                 if len(content) != member.file_size:
                     raise _refused("a file of another size than it says")
                 place.write_bytes(content)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except BROKEN_ARCHIVE as error:
         raise unusable("The archive cannot be unpacked.", "Send a bundle as ZIP.") from error
 
 

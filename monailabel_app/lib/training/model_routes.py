@@ -14,13 +14,16 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from counterpart.bundle import WEIGHTS, bundle_folder, bundle_name
+from counterpart.errors import CounterpartError
 from counterpart.hashing import file_sha256
 from counterpart.registry.commands import bundle_facts
 from counterpart.registry.publishing import Publication, Terms, publish
 from counterpart.registry.versions import entries, history, rollback
 from lib.datastore.receiving import copy_upload, remove
+from lib.inference.messages import problem_of
 from lib.inference.stock_request import check_model
-from lib.problems import ERRORS, Problem, conflict
+from lib.plain_json import check_text
+from lib.problems import ERRORS, Problem, conflict, unusable
 from lib.server import Server
 from lib.training.bundle_upload import unpack_bundle
 
@@ -70,7 +73,12 @@ def _add_versions(router: APIRouter, server: Server) -> None:
     @router.post(f"{prefix}/rollback", summary="Let an earlier version serve again", tags=tags)
     def roll_back(wanted: Rollback) -> Response:
         """Jobs that run end with the version that they began with; the next one uses this."""
-        entry = rollback(name, wanted.to, reason=wanted.reason)
+        check_text(wanted.reason, "The reason")
+        try:
+            entry = rollback(name, wanted.to, reason=wanted.reason)
+        except CounterpartError as error:
+            said = problem_of(error)
+            raise conflict(said.error, "GET /counterpart/models lists the versions.") from error
         return _json({"name": entry.name, "version": entry.version, "serving": True})
 
     @router.post(f"{prefix}/publish", summary="Publish a bundle that is sent as ZIP", tags=tags)
@@ -137,6 +145,8 @@ def _published(server: Server, name: str, file: UploadFile) -> Publication:
             copy_upload(file.file, work / "bundle.zip")
             unpack_bundle(work / "bundle.zip", work / name)
             done = publish(work / name, name=name, terms=Terms(device="cpu"))
+        except CounterpartError as error:
+            raise unusable(problem_of(error).error, "Send a bundle that was exported.") from error
         finally:
             remove(work)
     if not done.published:

@@ -13,10 +13,12 @@ import pytest
 from counterpart.benchmarking.answer_times import (
     Answer,
     ServerBench,
+    Watched,
     answer_figures,
-    measure_server,
     read_token,
+    watch_server,
 )
+from counterpart.benchmarking.server_jobs import Work
 from counterpart.benchmarking.timing import percentile
 from counterpart.cli import main
 from counterpart.errors import CounterpartError
@@ -63,15 +65,6 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._answer(200 if self.path == "/tired/" and number == 1 else 503)
 
-    def do_POST(self) -> None:
-        with self.server.lock:
-            self.server.asked[f"POST {self.path}"] += 1
-        if "gone" in self.path:
-            self._answer(500, {"detail": "no such image"})
-        else:
-            time.sleep(0.2)
-            self._answer(200)
-
     def log_message(self, format: str, *arguments: object) -> None:
         """Say nothing."""
 
@@ -93,6 +86,10 @@ def a_server() -> Iterator[Server]:
         thread.join()
 
 
+def measure_server(bench: ServerBench, tell: Callable[[str], None]) -> Watched:
+    return watch_server(bench, [], tell)
+
+
 def _measured(server: Server, **options: object) -> tuple[ServerBench, list[str]]:
     given = {"url": server.url, "clients": 3, "seconds": 0.15, "pause_s": 0.01} | options
     return ServerBench(**given), []  # type: ignore[arg-type]
@@ -109,20 +106,19 @@ def test_every_answer_is_counted_and_connections_are_kept(a_server: Server) -> N
     assert everything.median is not None and everything.most is not None
     assert 0.0 < everything.median <= everything.most
     assert everything.per_second > 0.0
-    assert (figures.during_inference, figures.inferences) == (None, {})
+    assert (figures.during_works, figures.works) == (None, {})
     assert told == ["3 clients ask", "3 clients ask"]
 
 
 def test_paths_are_asked_for_in_turn_below_the_address(a_server: Server) -> None:
     bench, told = _measured(a_server, paths=("/info/", "/app/info/"))
-    figures = measure_server(bench, told.append)
+    measure_server(bench, told.append)
     assert set(a_server.asked) == {"/info/", "/app/info/"}
     assert abs(a_server.asked["/info/"] - a_server.asked["/app/info/"]) <= bench.clients
     below, _ = _measured(a_server, url=f"{a_server.url}/app/")
     before = a_server.asked["/app/info/"]
     assert measure_server(below, told.append).everything.requests > 0
     assert a_server.asked["/app/info/"] > before
-    assert figures.paths == ("/info/", "/app/info/")
 
 
 def test_failures_are_counted_by_reason(a_server: Server) -> None:
@@ -136,22 +132,31 @@ def test_failures_are_counted_by_reason(a_server: Server) -> None:
     assert everything.median is None
 
 
-def test_inference_runs_twice_while_clients_ask(a_server: Server) -> None:
-    bench, told = _measured(a_server, image="a b/c", seconds=0.01)
-    figures = measure_server(bench, told.append)
-    path = "POST /infer/healthy_counterpart?image=a%20b%2Fc"
-    assert a_server.asked[path] == 2
-    assert list(figures.inferences) == ["first (cold)", "second (warm)"]
-    assert all(seconds > 0.0 for seconds in figures.inferences.values())
-    assert figures.during_inference is not None
-    assert 0 < figures.during_inference.requests <= figures.everything.requests
-    assert told[1] == "3 clients ask, inference: first (cold)"
+def test_works_are_done_one_after_the_other_while_clients_ask(a_server: Server) -> None:
+    bench, told = _measured(a_server, seconds=0.01)
+    done: list[int] = []
+
+    def work() -> None:
+        before = a_server.asked["/info/"]
+        while a_server.asked["/info/"] < before + 3:
+            time.sleep(0.01)
+        done.append(before)
+
+    watched = watch_server(bench, [Work("one", work), Work("two", work)], told.append)
+    assert len(done) == 2
+    assert list(watched.works) == ["one", "two"]
+    assert watched.during_works is not None
+    assert 4 <= watched.during_works.requests <= watched.everything.requests
+    assert told[1:3] == ["3 clients ask; one", "3 clients ask; two"]
 
 
-def test_an_inference_that_fails_is_said_in_the_server_s_words(a_server: Server) -> None:
-    bench, told = _measured(a_server, image="gone")
-    with pytest.raises(CounterpartError, match="no such image.*status 500"):
-        measure_server(bench, told.append)
+def test_a_work_that_fails_ends_the_clients(a_server: Server) -> None:
+    def fail() -> None:
+        raise CounterpartError("no such image")
+
+    bench, told = _measured(a_server)
+    with pytest.raises(CounterpartError, match="no such image"):
+        watch_server(bench, [Work("one", fail)], told.append)
     assert not [one for one in threading.enumerate() if one.name.startswith("client-")]
 
 

@@ -55,8 +55,9 @@ def test_options_reach_the_benchmarks(
 ) -> None:
     (tmp_path / "token").write_text("word\n")
     generate = "generate --repeats 2 --shape 9 10 11 --threads 1 --device cuda -o a.json"
-    server = f"server --url http://h --path /a --path /b --token-file {tmp_path}/token --image x"
+    server = f"server --url http://h --path /a --path /b --token-file {tmp_path}/token"
     assert main(["bench", *generate.split()]) == 0
+    server += " --image x --image y --crowd 3"
     assert main(["bench", *server.split(), "--document", "d.md"]) == 0
     assert asked == [
         (
@@ -64,7 +65,7 @@ def test_options_reach_the_benchmarks(
             Destination(Path("a.json")),
         ),
         (
-            ServerBench("http://h", ("/a", "/b"), image="x", token="word"),
+            ServerBench("http://h", ("/a", "/b"), images=("x", "y"), token="word", crowd=3),
             Destination(document=Path("d.md")),
         ),
     ]

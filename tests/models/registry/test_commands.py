@@ -19,7 +19,7 @@ from counterpart.bundle import (
 from counterpart.cli import main
 from counterpart.cohort import Cohort
 from counterpart.registry import commands as registry_commands
-from counterpart.registry import gates
+from counterpart.registry import paired
 from counterpart.registry.commands import bundle_facts
 from counterpart.registry.gates import GATES, gate_name
 from counterpart.registry.verdict import Verdict
@@ -55,7 +55,7 @@ def test_publish_prints_each_verdict_and_lets_the_model_serve(
     assert status == 0
     for gate in ("sound_bundle", *map(gate_name, GATES)):
         assert f"passed {gate}: " in text
-    assert text.count("not checked: no cohort given.") == 2
+    assert text.count("not checked: no cohort given.") == 3
     assert f"published tiny 1.0.0 serves from {a_registry / 'tiny' / '1.0.0'}" in text
     assert [event.reason for event in history("tiny")] == ["the first"]
 
@@ -213,13 +213,14 @@ def test_a_worse_model_is_kept_out_by_the_cohort(
     a_cohort_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(gates, "SUBJECTS", 1)
+    monkeypatch.setattr(paired, "PATTERNED_HEADS", 1)
     run("publish", bundle_of("1.0.0", off=0.1))
     before = (a_registry / "tiny" / SERVING).read_bytes()
     worse = bundle_of("2.0.0", off=0.6)
     status, text = run("publish", worse, "--cohort", a_cohort_folder)
     assert status == 1
     assert "failed healthy_error" in text and "on T1 (serving model 0.1" in text
+    assert "inconclusive, so not passed" in text and "3 subjects" in text
     assert (a_registry / "tiny" / SERVING).read_bytes() == before
     assert load_model("tiny").version == "1.0.0"
 

@@ -1,0 +1,1 @@
+"""Starts the MONAI Label server, says what it is, and talks to it over HTTP; needs no torch."""
