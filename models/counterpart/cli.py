@@ -13,6 +13,7 @@ from pathlib import Path
 
 from counterpart import __version__
 from counterpart.benchmarking.parser import add_bench
+from counterpart.cohort_checks.parser import add_cohort_commands
 from counterpart.errors import CounterpartError
 from counterpart.evaluation.parser import add_evaluate
 from counterpart.registry.parser import add_models
@@ -46,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_brains(commands)
     _add_fuzz(commands)
     add_models(commands)
+    add_cohort_commands(commands)
     add_bench(commands)
     return parser
 
@@ -110,6 +112,12 @@ def _add_prepare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("-o", "--out", type=Path, required=True, help="the cohort's folder")
     parser.add_argument(
         "--label-maps", type=Path, help="folder of label maps of whole heads (SynthSeg numbers)"
+    )
+    parser.add_argument(
+        "--contrast",
+        choices=("T1", "T1c", "T2", "FLAIR"),
+        default="T1",
+        help="of the scans; another than T1 serves calibration alone (T1)",
     )
     parser.set_defaults(run=_prepare)
 
@@ -251,7 +259,9 @@ def _generate(options: argparse.Namespace) -> int:
 def _prepare(options: argparse.Namespace) -> int:
     from counterpart.commands import prepare
 
-    return prepare(options.folder, options.out, label_maps=options.label_maps)
+    return prepare(
+        options.folder, options.out, contrast=options.contrast, label_maps=options.label_maps
+    )
 
 
 def _train(options: argparse.Namespace) -> int:

@@ -84,7 +84,9 @@ def generate_scans(scans: Sequence[Path], out: Path, options: GenerateOptions) -
     return 1 if failures else 0
 
 
-def prepare(folder: Path, out: Path, *, label_maps: Path | None = None) -> int:
+def prepare(
+    folder: Path, out: Path, *, contrast: str = "T1", label_maps: Path | None = None
+) -> int:
     """Prepare a healthy cohort.
 
     Returns:
@@ -98,7 +100,12 @@ def prepare(folder: Path, out: Path, *, label_maps: Path | None = None) -> int:
             progress.update(task, completed=done, total=total, description=name)
 
         digest, count, refusals = prepare_cohort(
-            folder, out, label_maps=label_maps, brain_model=load_brain_model(), progress=tell
+            folder,
+            out,
+            contrast=contrast,
+            label_maps=label_maps,
+            brain_model=load_brain_model(),
+            progress=tell,
         )
     text = f"{count} subjects in {out}, content hash {digest[:12]}"
     console.print(text, soft_wrap=True, markup=False)

@@ -42,7 +42,7 @@ from counterpart.tissue import Anatomy, label_classes, template_anatomy, tissue_
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, str], None]
-_COMPANIONS = ("_labels", "_brain", "_mask", "_lesion")
+COMPANIONS = ("_labels", "_brain", "_mask", "_lesion")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def find_sources(folder: Path, contrast: str = TRAINED_ON) -> list[Source]:
     if not folder.is_dir():
         raise CohortError(f"{folder}: no such folder. Give the folder with the healthy scans.")
     scans = [path for path in sorted(folder.iterdir()) if is_nifti(path)]
-    scans = [path for path in scans if not scan_name(path).endswith(_COMPANIONS)]
+    scans = [path for path in scans if not scan_name(path).endswith(COMPANIONS)]
     scans = [path for path in scans if _named_contrast(path) == contrast]
     if not scans:
         raise CohortError(

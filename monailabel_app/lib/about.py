@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Request, Response
+from fastapi import Path as InPath
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
@@ -30,7 +31,9 @@ from lib.problems import ERRORS, conflict, not_found
 from lib.security.tokens import Person
 from lib.server import Server
 
+_TEXT = {"schema": {"type": "string"}}
 STRATEGIES = ("random", "first")
+Strategy = Annotated[str, InPath(json_schema_extra={"enum": list(STRATEGIES)})]
 
 
 class Health(BaseModel):
@@ -107,7 +110,7 @@ def about_routes(server: Server, app_info: Callable[[], dict[str, Any]]) -> APIR
         "/activelearning/{strategy}", tags=["MONAI Label: app"], summary="An image to look at next"
     )
     def next_sample(
-        strategy: str, params: Annotated[dict[str, Any] | None, Body()] = None
+        strategy: Strategy, params: Annotated[dict[str, Any] | None, Body()] = None
     ) -> dict[str, str]:
         if strategy not in STRATEGIES:
             raise not_found("A strategy of this name", f"There are {', '.join(STRATEGIES)}.")
@@ -117,7 +120,13 @@ def about_routes(server: Server, app_info: Callable[[], dict[str, Any]]) -> APIR
         image = images[0] if strategy == "first" else random.choice(images)  # nosec: no secret
         return {"id": image, "name": image}
 
-    @router.get("/logs/", tags=["Server"], summary="The last lines of the server's log")
+    @router.get(
+        "/logs/",
+        tags=["Server"],
+        summary="The last lines of the server's log",
+        response_class=Response,
+        responses={200: {"description": "The lines.", "content": {"text/plain": _TEXT}}},
+    )
     def logs(lines: Annotated[int, Query(ge=1, le=5000)] = 300) -> PlainTextResponse:
         path = server.app / "logs" / "app.log"
         if not path.is_file():

@@ -12,7 +12,13 @@ from pathlib import Path
 
 from starlette.requests import Request
 
-from counterpart.bundle import MANIFEST, bundle_folder, bundle_name, bundle_version
+from counterpart.bundle import (
+    MANIFEST,
+    bundle_folder,
+    bundle_name,
+    bundle_version,
+    checked_digests,
+)
 from lib.datastore.names import checked_hash, checked_id
 from lib.datastore.studies import Studies
 from lib.datastore.uploads import UploadStore
@@ -197,7 +203,7 @@ def make_server(app: Path, settings: ServerSettings, studies: Studies) -> Server
         OSError: The state's folder cannot be made.
     """
     state = open_state(settings.state)
-    serving_fingerprint(settings.model)
+    checked_digests(bundle_folder(settings.model))  # damaged weights are said before the start
     logs = state.root / "logs"
     logs.mkdir(exist_ok=True)
     options = ("--model", settings.model, "--device", settings.device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from counterpart.bundle import DEFAULT_MODEL
 from counterpart.errors import CounterpartError
+from counterpart.serving.state_folder import default_state
 
 PREFIX = "COUNTERPART_"
 _GB = 1 << 30
@@ -113,13 +113,3 @@ def _origins(text: str) -> frozenset[str]:
                 f"between them, got {one!r}."
             )
     return frozenset(found)
-
-
-def default_state(studies: str, environment: Mapping[str, str]) -> Path:
-    """Where the state of a server for some studies lies if nothing else is said."""
-    data = Path(environment.get("XDG_DATA_HOME", ""))
-    home = data if data.is_absolute() else Path.home() / ".local" / "share"
-    place = studies if "://" in studies else os.path.realpath(studies)
-    digest = hashlib.sha256(place.encode()).hexdigest()[:8]
-    name = "".join(c if c.isalnum() else "-" for c in place.rstrip("/").rsplit("/", 1)[-1])
-    return home / "counterpart" / "server" / f"{name}-{digest}"

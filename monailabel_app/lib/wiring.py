@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp
 
 from counterpart import __version__
@@ -68,6 +69,7 @@ _DEFECT = Problem(
     "Tell the administrator; the server's log has the details.",
 )
 _LONGEST_NAME = 60
+_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 
 
 def web_application(
@@ -151,6 +153,7 @@ def _sentence(first: dict[str, Any]) -> str:
     said = {
         "extra_forbidden": "is not known here",
         "missing": "is missing",
+        "value_error": "is not of the kind that is expected",
         "dict_type": "is no JSON object",
         "model_type": "is no JSON object",
         "model_attributes_type": "is no JSON object",
@@ -162,8 +165,17 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
     said, hint = _WORDS.get(error.status_code, (f"{str(error.detail).rstrip('.')}.", _SEE))
-    problem = Problem(error.status_code, said, hint, dict(error.headers or {}))
-    return await _problem(request, problem)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_methods(request))
+    return await _problem(request, Problem(error.status_code, said, hint, headers))
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods that an address answers to."""
+    asked = [(method, {**request.scope, "method": method}) for method in _METHODS]
+    routes = request.app.routes
+    return [m for m, one in asked if any(r.matches(one)[0] is Match.FULL for r in routes)]
 
 
 async def _defect(request: Request, error: Exception) -> JSONResponse:

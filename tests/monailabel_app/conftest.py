@@ -43,6 +43,16 @@ def a_guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AServ
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def an_open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AServer]:
+    """A running server without tokens that serves everybody, and has no images."""
+    server = AServer(tmp_path_factory.mktemp("open"), {"COUNTERPART_INSECURE": "1"}, host="0.0.0.0")
+    server.prepare(scans=())
+    server.start()
+    yield server
+    server.stop()
+
+
 @pytest.fixture
 def server_of(tmp_path: Path) -> Iterator[ServerOf]:
     """Makes servers of their own, not started yet; all are ended afterwards."""

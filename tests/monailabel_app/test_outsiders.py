@@ -4,9 +4,8 @@ import socket
 import stat
 import time
 
-import psutil
 import pytest
-from a_server import Answer, AServer
+from a_server import AServer, from_network
 from people import TOKENS, VIEWER
 from watching import check_words, files_of
 
@@ -82,21 +81,6 @@ def test_a_proxy_that_says_nothing_is_known_by_its_version(the_server: AServer) 
     """What nginx sends if nothing but `proxy_pass` is written."""
     answer = raw(the_server, b"GET /info/ HTTP/1.0\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
     assert answer.startswith(b"HTTP/1.") and b" 403 " in answer.splitlines()[0]
-
-
-def own_address() -> str:
-    for addresses in psutil.net_if_addrs().values():
-        for one in addresses:
-            if one.family == socket.AF_INET and not one.address.startswith("127."):
-                return str(one.address)
-    pytest.skip("this machine has no address but its own loopback")
-
-
-def from_network(server: AServer, method: str, path: str, token: str = "") -> Answer:
-    """Ask by the machine's own address, as another machine would."""
-    other = AServer(server.folder, port=server.port)
-    other.address = own_address()
-    return other.ask(method, path, token=token)
 
 
 def test_without_tokens_other_machines_get_nothing(the_server: AServer) -> None:

@@ -42,7 +42,8 @@ def header_grid(path: Path) -> Grid | None:
     try:
         stored, affine = _nifti(path) if _is_nifti(path) else _other(path)
     except _BAD_HEADER as error:
-        words = " ".join(str(error).split()) or type(error).__name__
+        told = str(error).replace(str(path), path.name)
+        words = " ".join(told.split()) or type(error).__name__
         raise ScanError(
             f"{path}: the header cannot be read ({words[:120]}). Export the scan again."
         ) from error

@@ -145,7 +145,7 @@ def _contents(scans: Sequence[MarkedScan]) -> list[str]:
 
 
 def _without_path(error: CounterpartError, path: Path) -> str:
-    return str(error).removeprefix(f"{path}: ")
+    return str(error).removeprefix(f"{path}: ").replace(str(path), path.name)
 
 
 def _twice_reason(one: Duplicate) -> str:

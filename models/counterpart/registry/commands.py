@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from counterpart.bundle import (
@@ -25,7 +26,8 @@ from counterpart.bundle import (
 from counterpart.calibration.record import HEALTHY_SCANS
 from counterpart.cohort import read_cohort
 from counterpart.errors import ModelError
-from counterpart.registry.publishing import Terms, publish
+from counterpart.registry.gates import GATES
+from counterpart.registry.publishing import Publication, Terms, publish
 from counterpart.registry.serving import Event, read_serving
 from counterpart.registry.verdict import Verdict
 from counterpart.registry.versions import Entry, entries, registry_folder, resolve, rollback
@@ -129,20 +131,33 @@ def publish_model(
     """
     console = Console()
     overruled: list[str] = []
+    held_out = read_cohort(cohort) if cohort else None
+    with _gates_bar(console, shown=held_out is not None) as bar:
+        task = bar.add_task("Gates", total=float(len(GATES) + 1))
+        judged: list[str] = []
 
-    def tell(verdict: Verdict) -> None:
-        if not verdict.passed and verdict.gate in force:
-            overruled.append(verdict.gate)
-        console.print(_verdict_line(verdict, overruled), soft_wrap=True, highlight=False)
+        def tell(verdict: Verdict) -> None:
+            judged.append(verdict.gate)
+            if not verdict.passed and verdict.gate in force:
+                overruled.append(verdict.gate)
+            console.print(_verdict_line(verdict, overruled), soft_wrap=True, highlight=False)
+            bar.update(task, completed=float(len(judged)))
 
-    terms = Terms(
-        cohort=read_cohort(cohort) if cohort else None,
-        force=force,
-        reason=reason,
-        device=device,
-        tell=tell,
-    )
-    done = publish(bundle, name=name, root=root, terms=terms)
+        terms = Terms(
+            cohort=held_out,
+            force=force,
+            reason=reason,
+            device=device,
+            tell=tell,
+            progress=lambda words: bar.update(task, description=words),
+            share=lambda share: bar.update(task, completed=len(judged) + share),
+        )
+        done = publish(bundle, name=name, root=root, terms=terms)
+    _print_end(console, done)
+    return 0 if done.published else 1
+
+
+def _print_end(console: Console, done: Publication) -> None:
     model = f"{done.name} {done.version}"
     if not done.published:
         text = f"[red]not published[/red] {escape(model)}: a gate was not passed"
@@ -156,7 +171,18 @@ def publish_model(
             f"`counterpart models rollback {done.name} --to {done.version}` lets it"
         )
     console.print(text, soft_wrap=True, highlight=False)
-    return 0 if done.published else 1
+
+
+def _gates_bar(console: Console, *, shown: bool) -> Progress:
+    """A bar with percentage, gone when it is done; without a cohort the gates take no time."""
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        console=console,
+        transient=True,
+        disable=not shown,
+    )
 
 
 def roll_back(

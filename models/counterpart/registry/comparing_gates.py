@@ -31,7 +31,6 @@ from counterpart.registry.non_inferiority import (
 from counterpart.registry.paired import (
     PairedMeasures,
     Pairs,
-    Progress,
     measured_contrasts,
     same_maps,
     same_network,
@@ -39,6 +38,8 @@ from counterpart.registry.paired import (
 from counterpart.registry.verdict import Verdict
 from counterpart.rendering import CONTRASTS
 
+Progress = Callable[[str], None]
+Share = Callable[[float], None]
 Incumbent = Callable[[str], Model | None]
 Measuring = Callable[[Model, Model, Cohort, str], Pairs]
 Known = Callable[[Model, Model, str], bool]
@@ -54,13 +55,19 @@ class ComparingGates:
     Args:
         progress: Called with words before each head; may raise to cancel.
         incumbent: Which model serves a contrast now; else the serving model, if it knows it.
+        share: Called before each head with the share of the gate that is done.
     """
 
     def __init__(
-        self, progress: Progress | None = None, incumbent: Incumbent | None = None
+        self,
+        progress: Progress | None = None,
+        incumbent: Incumbent | None = None,
+        share: Share | None = None,
     ) -> None:
-        self._measures = PairedMeasures(progress)
+        self._measures = PairedMeasures(self._tell)
+        self._progress, self._share = progress, share
         self._incumbent = incumbent
+        self._contrasts_done, self._contrasts = 0, 1
 
     def healthy_error(
         self, candidate: Model, serving: Model | None, cohort: Cohort | None
@@ -126,7 +133,8 @@ class ComparingGates:
         known: Known,
     ) -> list[Comparison]:
         found = []
-        for contrast in contrasts:
+        self._contrasts = len(contrasts)
+        for self._contrasts_done, contrast in enumerate(contrasts):
             other = self._serving(contrast, serving)
             if other is None or not would_serve(candidate, other, contrast):
                 continue
@@ -137,6 +145,13 @@ class ComparingGates:
             one = compare_paired(measure, contrast, pairs.candidate, pairs.serving)
             found += [] if one is None else [one]
         return found
+
+    def _tell(self, words: str, share: float) -> None:
+        """Pass on what is measured, with its share of the gate."""
+        if self._share:
+            self._share((self._contrasts_done + share) / self._contrasts)
+        if self._progress:
+            self._progress(words)
 
     def _serving(self, contrast: str, serving: Model) -> Model | None:
         found = self._incumbent(contrast) if self._incumbent else serving

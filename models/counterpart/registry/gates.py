@@ -18,8 +18,7 @@ from counterpart.errors import ModelError
 from counterpart.held_out.heads import Head
 from counterpart.metadata_schema import check_metadata
 from counterpart.reconstruction import Reconstruction, best_precision, reconstruct
-from counterpart.registry.comparing_gates import ComparingGates, Incumbent
-from counterpart.registry.paired import Progress
+from counterpart.registry.comparing_gates import ComparingGates, Incumbent, Progress, Share
 from counterpart.registry.verdict import Verdict as Verdict
 from counterpart.training.slabs import SLICE_SHAPE
 
@@ -136,15 +135,18 @@ def made_up_slice() -> Slices:
 
 
 def gates_with(
-    progress: Progress | None = None, incumbent: Incumbent | None = None
+    progress: Progress | None = None,
+    incumbent: Incumbent | None = None,
+    share: Share | None = None,
 ) -> tuple[Gate, ...]:
     """All gates but that of the files, in their order.
 
     Args:
         progress: Called with words before each head that is looked at; may raise to cancel.
         incumbent: Which model serves a contrast now; else the serving model, if it knows it.
+        share: Called before each head with the share of the gate that is done.
     """
-    comparing = ComparingGates(progress, incumbent)
+    comparing = ComparingGates(progress, incumbent, share)
     return (
         finite_answers,
         bound_calibration,

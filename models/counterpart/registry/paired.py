@@ -38,7 +38,7 @@ SAME_NETWORK_HEADS = 8
 WORST_FLAGGED_ML = 10.0
 
 Head = HealthyHead | Examples
-Progress = Callable[[str], None]
+WordsAndShare = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,12 @@ class PairedMeasures:
     """Figures of two models on a cohort's held-out heads; what was measured once is kept.
 
     Args:
-        progress: Called with words before each head; may raise to cancel.
+        progress: Called before each head with words and the share of the contrast's heads that is
+            done; may raise to cancel.
     """
 
-    def __init__(self, progress: Progress | None = None) -> None:
-        self._tell = progress or (lambda text: None)
+    def __init__(self, progress: WordsAndShare | None = None) -> None:
+        self._tell = progress or (lambda text, share: None)
         self._known: dict[str, tuple[Pairs, Pairs]] = {}
 
     def healthy_error(
@@ -98,8 +99,8 @@ class PairedMeasures:
         for row in rows:
             scores = []
             for draw in range(draws):
-                words = f"{contrast}, pattern {row * draws + draw + 1} of {len(rows) * draws}"
-                self._tell(words)
+                done, total = row * draws + draw, len(rows) * draws
+                self._tell(f"{contrast}, pattern {done + 1} of {total}", done / total)
                 head = drawn_head(maker, row, contrast, draw)
                 if bool((head.departure > 0.5).any()):
                     answers = _answers(head, candidate, serving)
@@ -138,7 +139,9 @@ class PairedMeasures:
         if not rows or len(rows) < LEAST_SUBJECTS:
             return _pairs(errors), _pairs([])
         fit = cross_fit(
-            [answers[0] for _, answers in rows], candidate.settings.anomaly, progress=self._tell
+            [answers[0] for _, answers in rows],
+            candidate.settings.anomaly,
+            progress=lambda text: self._tell(f"{contrast}, {text}", 1.0),
         )
         flagged = [
             (min(volume, WORST_FLAGGED_ML), _flagged_ml(answers[1], serving, contrast, head))
@@ -149,9 +152,9 @@ class PairedMeasures:
     def _answered(
         self, candidate: Model, serving: Model, cohort: Cohort, contrast: str
     ) -> Iterator[tuple[Head, tuple[HeadAnswer, HeadAnswer]]]:
-        heads = healthy_heads(cohort, contrast)
-        for number, head in enumerate(heads, start=1):
-            self._tell(f"{contrast}, healthy scan {number}")
+        total = min(len(_held_out(cohort).subjects), _most(cohort))
+        for done, head in enumerate(healthy_heads(cohort, contrast)):
+            self._tell(f"{contrast}, healthy scan {done + 1} of {total}", done / total)
             yield head, _answers(head, candidate, serving)
 
 

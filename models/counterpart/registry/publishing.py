@@ -26,9 +26,8 @@ from counterpart.bundle import (
 )
 from counterpart.cohort import Cohort
 from counterpart.errors import ModelError
-from counterpart.registry.comparing_gates import Incumbent
+from counterpart.registry.comparing_gates import Incumbent, Progress, Share
 from counterpart.registry.gates import GATES, Gate, bundle_gate, gate_name, gates_with
-from counterpart.registry.paired import Progress
 from counterpart.registry.serving import (
     REGISTRY,
     Event,
@@ -89,6 +88,7 @@ class Terms:
         tell: Called with each verdict as it is found.
         progress: Called with words before each head that a gate looks at; may raise to cancel, and
             then nothing is published. Gates that are given here have their own.
+        share: Called before each head with the share of the gate that is done.
     """
 
     cohort: Cohort | None = None
@@ -98,6 +98,7 @@ class Terms:
     device: str = "cpu"
     tell: Tell | None = None
     progress: Progress | None = None
+    share: Share | None = None
 
     def __post_init__(self) -> None:
         known = [gate_name(gate) for gate in (GATES if self.gates is None else self.gates)]
@@ -244,7 +245,8 @@ def _judged(
     verdicts: list[Verdict] = []
     gates = terms.gates
     if gates is None:
-        gates = gates_with(terms.progress, _incumbent(staged, candidate, serving, terms))
+        incumbent = _incumbent(staged, candidate, serving, terms)
+        gates = gates_with(terms.progress, incumbent, terms.share)
     for gate in (bundle_gate(staged), *gates):
         verdicts.append(gate(candidate, serving, terms.cohort))
         if terms.tell:

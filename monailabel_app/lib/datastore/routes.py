@@ -16,6 +16,7 @@ from lib.cohort.marks import SUBJECT_KEY
 from lib.datastore.names import LABEL_SUFFIXES, SCAN_SUFFIXES, checked_name, split_name
 from lib.datastore.receiving import copy_upload, remove
 from lib.inference.messages import Task
+from lib.parameters import ImageId, LabelId, NewTag, Tag
 from lib.plain_json import read_object
 from lib.problems import ERRORS, Problem, bad_request, not_found
 from lib.security.tokens import Person
@@ -29,9 +30,6 @@ _FILE: dict[int | str, dict[str, Any]] = {
     },
     206: {"description": "A part of the file.", "content": {"application/octet-stream": _BINARY}},
 }
-Image = Annotated[str, Query(max_length=200, description="Id of an image.")]
-Label = Annotated[str, Query(max_length=200, description="Id of an image with such a label.")]
-Tag = Annotated[str, Query(max_length=40, description="Tag of a label.")]
 
 
 class Listing(str, Enum):
@@ -80,7 +78,7 @@ def _add_listing(router: APIRouter, server: Server) -> None:
 def _add_images(router: APIRouter, server: Server) -> None:
     studies = server.studies
 
-    @router.put("/", include_in_schema=False)
+    @router.put("/", summary="Add an image", deprecated=True)
     @router.put("/image", summary="Add an image")
     def add_image(
         request: Request,
@@ -102,20 +100,20 @@ def _add_images(router: APIRouter, server: Server) -> None:
         finally:
             remove(work)
 
-    @router.delete("/", include_in_schema=False)
+    @router.delete("/", summary="Remove an image and its labels", deprecated=True)
     @router.delete("/image", summary="Remove an image and its labels")
-    def remove_image(request: Request, id: Image) -> dict[str, str]:
+    def remove_image(request: Request, id: ImageId) -> dict[str, str]:
         server.note(request, content=studies.content(studies.path(id)))
         studies.remove_image(id)
         return {}
 
     @router.head("/image", include_in_schema=False)
-    def check_image(image: Image) -> dict[str, str]:
+    def check_image(image: ImageId) -> dict[str, str]:
         studies.path(image)
         return {}
 
     @router.get("/image", summary="Download an image", response_class=FileResponse, responses=_FILE)
-    def download_image(request: Request, image: Image) -> FileResponse:
+    def download_image(request: Request, image: ImageId) -> FileResponse:
         path = studies.path(image)
         server.note(request, content=studies.content(path))
         if path.is_dir():
@@ -124,14 +122,14 @@ def _add_images(router: APIRouter, server: Server) -> None:
         return _file(path)
 
     @router.get("/image/info", summary="What is known of an image")
-    def image_info(image: Image) -> Response:
+    def image_info(image: ImageId) -> Response:
         studies.path(image)
         return _json(_without_path(studies.datastore.get_image_info(image)))
 
     @router.put("/image/info", summary="Say something of an image, such as that it is healthy")
     def put_image_info(
         request: Request,
-        image: Image,
+        image: ImageId,
         info: Annotated[str, Form(max_length=20_000)] = "{}",
     ) -> dict[str, str]:
         """`info={"cohort": "healthy"}` adds it to the cohort, `{"cohort": ""}` takes it out."""
@@ -147,9 +145,9 @@ def _add_labels(router: APIRouter, server: Server) -> None:
     @router.put("/label", summary="Save a label")
     def save_label(
         request: Request,
-        image: Image,
+        image: ImageId,
         label: Annotated[UploadFile, File()],
-        tag: Tag = "final",
+        tag: NewTag = "final",
         params: Annotated[str, Form(max_length=20_000)] = "{}",
     ) -> dict[str, str]:
         _, suffix = split_name(label.filename or "label.nii.gz", LABEL_SUFFIXES)
@@ -165,19 +163,19 @@ def _add_labels(router: APIRouter, server: Server) -> None:
             remove(work)
 
     @router.delete("/label", summary="Remove a label")
-    def remove_label(request: Request, id: Label, tag: Tag) -> dict[str, str]:
+    def remove_label(request: Request, id: LabelId, tag: Tag) -> dict[str, str]:
         studies.label_path(id, tag)
         server.note(request, content=studies.content(studies.path(id)))
         studies.remove_label(id, tag)
         return {}
 
     @router.head("/label", include_in_schema=False)
-    def check_label(tag: Tag, image: Image = "", label: Label = "") -> dict[str, str]:
+    def check_label(tag: Tag, image: ImageId = "", label: LabelId = "") -> dict[str, str]:
         studies.label_path(image or label, tag)
         return {}
 
     @router.get("/label", summary="Download a label", response_class=FileResponse, responses=_FILE)
-    def download_label(request: Request, label: Label, tag: Tag) -> FileResponse:
+    def download_label(request: Request, label: LabelId, tag: Tag) -> FileResponse:
         path = studies.label_path(label, tag)
         server.note(request, content=studies.content(studies.path(label)))
         return _file(path)
@@ -187,14 +185,14 @@ def _add_label_info(router: APIRouter, server: Server) -> None:
     studies = server.studies
 
     @router.get("/label/info", summary="What is known of a label, such as its provenance")
-    def label_info(label: Label, tag: Tag) -> Response:
+    def label_info(label: LabelId, tag: Tag) -> Response:
         studies.label_path(label, tag)
         return _json(_without_path(studies.datastore.get_label_info(label, tag)))
 
     @router.put("/label/info", summary="Say something of a label")
     def put_label_info(
         request: Request,
-        label: Label,
+        label: LabelId,
         tag: Tag,
         info: Annotated[str, Form(max_length=20_000)] = "{}",
     ) -> dict[str, str]:
@@ -203,10 +201,10 @@ def _add_label_info(router: APIRouter, server: Server) -> None:
         studies.datastore.update_label_info(label, tag, _info(info, request))
         return {}
 
-    @router.put("/updatelabelinfo", include_in_schema=False)
+    @router.put("/updatelabelinfo", summary="Say something of a label", deprecated=True)
     def put_label_params(
         request: Request,
-        label: Label,
+        label: LabelId,
         tag: Tag,
         params: Annotated[str, Form(max_length=20_000)] = "{}",
     ) -> dict[str, str]:

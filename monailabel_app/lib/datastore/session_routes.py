@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from lib.datastore.names import ARCHIVE_SUFFIXES, SCAN_SUFFIXES, split_name
 from lib.datastore.receiving import MAX_MEMBERS, content_hash, copy_upload, remove
 from lib.datastore.sessions import SessionStore
+from lib.parameters import SessionId
 from lib.problems import ERRORS, bad_request, unusable
 from lib.server import Server
 
@@ -22,7 +23,7 @@ def session_routes(server: Server, sessions: SessionStore) -> APIRouter:
     @router.put("/", summary="Send a scan without adding it to the studies")
     def create_session(
         request: Request,
-        files: Annotated[list[UploadFile], File()],
+        files: Annotated[list[UploadFile], File(min_length=1)],
         uncompress: bool = False,
         expiry: Annotated[int, Query(ge=0, le=10**9, description="Seconds.")] = 0,
     ) -> dict[str, Any]:
@@ -40,7 +41,9 @@ def session_routes(server: Server, sessions: SessionStore) -> APIRouter:
         return {"session_id": session_id, "session_info": info}
 
     @router.get("/{session_id}", summary="What is known of a session, or its scan")
-    def get_session(session_id: str, update_ts: bool = False, image: bool = False) -> Response:
+    def get_session(
+        session_id: SessionId, update_ts: bool = False, image: bool = False
+    ) -> Response:
         if not image:
             return JSONResponse(sessions.find(session_id))
         path = sessions.path(session_id)
@@ -49,7 +52,7 @@ def session_routes(server: Server, sessions: SessionStore) -> APIRouter:
         return FileResponse(path, media_type="application/octet-stream", filename=path.name)
 
     @router.delete("/{session_id}", summary="End a session")
-    def remove_session(session_id: str) -> dict[str, Any]:
+    def remove_session(session_id: SessionId) -> dict[str, Any]:
         return sessions.close(session_id)
 
     return router

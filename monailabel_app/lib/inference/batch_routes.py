@@ -10,6 +10,7 @@ from fastapi import APIRouter, Body, Response
 
 from lib.inference.batch import BatchInference, BatchTask, Which
 from lib.inference.stock_request import check_model, check_params, options_of
+from lib.parameters import ModelKey
 from lib.problems import ERRORS, not_found
 from lib.server import Server
 
@@ -28,7 +29,7 @@ def batch_routes(server: Server) -> APIRouter:
 
     @router.post("/infer/{model}", summary="Every image of the studies, one after the other")
     def start(
-        model: str,
+        model: ModelKey,
         images: Which = "all",
         params: Annotated[dict[str, Any] | None, Body()] = None,
         run_sync: bool = False,

@@ -22,6 +22,7 @@ from lib.inference.stock_labels import store_labels
 from lib.inference.stock_request import check_model, options_of, read_params
 from lib.jobs.files import ResultFile, result_file
 from lib.jobs.job import Job, JobOptions
+from lib.parameters import ModelKey
 from lib.problems import ERRORS, Problem, bad_request, conflict
 from lib.server import Server
 
@@ -57,7 +58,7 @@ def infer_routes(server: Server, sessions: SessionStore) -> APIRouter:
     @router.post("/{model}", summary="Anomaly mask and findings, as stock clients ask for them")
     async def infer(
         request: Request,
-        model: str,
+        model: ModelKey,
         image: Annotated[str, Query(max_length=200)] = "",
         session_id: Annotated[str, Query(max_length=64)] = "",
         output: Output | None = None,

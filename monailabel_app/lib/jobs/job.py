@@ -30,14 +30,15 @@ class JobOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     contrast: Literal["T1", "T1c", "T2", "FLAIR", "unknown"] | None = Field(
-        None, description="The sequence; else from DICOM tags, the scan's name or the tissues."
+        default=None,
+        description="The sequence; else from DICOM tags, the scan's name or the tissues.",
     )
-    seed: int = Field(0, ge=0, lt=2**31, description="Of the diffusion's noise.")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="Of the diffusion's noise.")
     threshold: float | None = Field(
-        None, gt=0, le=1000, description="Of the anomaly map; else the healthy threshold."
+        default=None, gt=0, le=1000, description="Of the anomaly map; else the healthy threshold."
     )
     minimum_ml: float | None = Field(
-        None, gt=0, le=1000, description="Smaller places are no findings; else 0.1 ml."
+        default=None, gt=0, le=1000, description="Smaller places are no findings; else 0.1 ml."
     )
 
 
@@ -46,8 +47,12 @@ class JobRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    image: str | None = Field(None, description="Id of an image of the studies.")
-    scan: str | None = Field(None, description="Content hash of an upload.", min_length=1)
+    image: str | None = Field(default=None, description="Id of an image of the studies.")
+    scan: str | None = Field(
+        default=None,
+        description="Content hash of an upload.",
+        json_schema_extra={"pattern": "^[0-9a-f]{64}$"},
+    )
     options: JobOptions = JobOptions()
 
 

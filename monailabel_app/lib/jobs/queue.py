@@ -106,12 +106,11 @@ class JobQueue:
         return job
 
     def position(self, job: Job) -> int | None:
-        """How many come before a job; None if it is not in the queue."""
+        """How many come before a job: 0 for the one that runs; None if it is not in the queue."""
         if job is self._running:
             return 0
         with self._changed:
-            ahead = 1 if self._running is not None else 0
-            return ahead + self._waiting.index(job) if job in self._waiting else None
+            return 1 + self._waiting.index(job) if job in self._waiting else None
 
     def key_of(self, job: Job) -> str:
         """What a job computes: the same scan, by the same weights, by the same choices."""

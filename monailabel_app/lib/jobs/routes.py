@@ -18,6 +18,7 @@ from lib.datastore.uploads import Upload
 from lib.jobs.files import ResultName, result_file
 from lib.jobs.job import Job, JobRequest, JobStatus
 from lib.jobs.status import status_of
+from lib.parameters import JobId, ScanHash
 from lib.problems import ERRORS, Responses, bad_request
 from lib.server import Server
 
@@ -93,11 +94,11 @@ def scan_routes(server: Server, sessions: SessionStore) -> APIRouter:
             remove(work)
 
     @router.get("/{scan}", summary="What is known of an upload")
-    async def get_scan(scan: str) -> UploadFacts:
+    async def get_scan(scan: ScanHash) -> UploadFacts:
         return _facts(server.uploads.find(checked_hash(scan)))
 
     @router.delete("/{scan}", summary="Remove an upload with all that was made of it")
-    async def delete_scan(request: Request, scan: str) -> Purged:
+    async def delete_scan(request: Request, scan: ScanHash) -> Purged:
         content = checked_hash(scan)
         server.note(request, content=content)
         removed = await run_in_threadpool(server.purge, content)
@@ -139,11 +140,11 @@ def _add_asking(router: APIRouter, server: Server) -> None:
         return JobList(jobs=[told(request, job) for job in server.store.all()[:500]])
 
     @router.get("/{job_id}", summary="How far a job is")
-    async def get_job(request: Request, job_id: str) -> JobStatus:
+    async def get_job(request: Request, job_id: JobId) -> JobStatus:
         return told(request, server.job(job_id))
 
     @router.delete("/{job_id}", summary="Stop a job")
-    async def delete_job(request: Request, job_id: str) -> JobStatus:
+    async def delete_job(request: Request, job_id: JobId) -> JobStatus:
         """A job that runs stops within one batch of the network. One that has ended stays."""
         job = server.job(job_id)
         server.note(request, job)
@@ -157,7 +158,7 @@ def _add_asking(router: APIRouter, server: Server) -> None:
         response_class=StreamingResponse,
         responses=stream,
     )
-    async def get_events(request: Request, job_id: str) -> StreamingResponse:
+    async def get_events(request: Request, job_id: JobId) -> StreamingResponse:
         job = server.job(job_id)
         root = request.scope.get("root_path", "")
         return StreamingResponse(_events(server, job, root), media_type="text/event-stream")
@@ -172,7 +173,7 @@ def _add_results(router: APIRouter, server: Server) -> None:
     )
     async def get_result(
         request: Request,
-        job_id: str,
+        job_id: JobId,
         name: ResultName,
         format: Annotated[str | None, Query(max_length=10)] = None,
         if_none_match: Annotated[str | None, Header()] = None,

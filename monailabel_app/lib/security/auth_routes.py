@@ -48,8 +48,8 @@ def auth_routes(tokens: Tokens) -> APIRouter:
 
     @router.post("/token", summary="Exchange a name and a token for a log-in of twelve hours")
     async def access_token(
-        username: Annotated[str, Form(max_length=200)],
-        password: Annotated[str, Form(max_length=1000, description="The token.")],
+        username: Annotated[str, Form(min_length=1, max_length=200)],
+        password: Annotated[str, Form(min_length=1, max_length=1000, description="The token.")],
     ) -> LogIn:
         if not tokens:
             return LogIn(access_token=None, token_type=None)

@@ -98,8 +98,10 @@ class Gate:
         _check_framing(headers)
         path = _checked_path(scope)
         self._check_origin(headers)
-        person = await self._who(scope, headers)
         role = required_role(scope["method"], path)
+        if role == OPEN and not self._tokens:
+            return _LOOPBACK_PERSON if _is_local(scope, headers) else _OPEN_PERSON
+        person = await self._who(scope, headers)
         if role == OPEN:
             return person or _OPEN_PERSON
         if person is None:
@@ -160,7 +162,8 @@ class Gate:
         name = person.name if isinstance(person, Person) else "nobody"
         method, route = scope["method"], _route(scope)
         noted = scope.get("state", {})
-        level = logging.INFO if status < 400 else logging.WARNING
+        asks_again = method in ("GET", "HEAD") and status < 400
+        level = logging.DEBUG if asks_again else logging.INFO if status < 400 else logging.WARNING
         scan = f", scan {noted['audit_scan']}" if "audit_scan" in noted else ""
         words = (name, method, route, status, 1e3 * seconds, scan)
         logger.log(level, "%s %s %s: %d, %.0f ms%s", *words)

@@ -6,20 +6,15 @@ import hashlib
 import hmac
 import re
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import jwt
 
-from counterpart.errors import CounterpartError
+from counterpart.serving.people import ROLES, known_people
 from lib.settings import ServerSettings
 
-ROLES = ("user", "annotator", "reviewer", "admin")
-MIN_TOKEN_CHARACTERS = 16
 LOGIN_S = 12 * 3600
 _ALGORITHM = "HS256"
-_OTHERS = 0o077
 _COMMENT = re.compile(r"(^|\s)#.*")  # a token may have a # within
 
 
@@ -55,7 +50,7 @@ class Tokens:
         key: Secret that log-ins are signed with.
 
     Raises:
-        CounterpartError: The file cannot be read, or says something that it may not.
+        ServingError: The file cannot be read, or says something that it may not.
     """
 
     def __init__(self, settings: ServerSettings, key: bytes) -> None:
@@ -69,16 +64,8 @@ class Tokens:
 
     def reload(self) -> None:
         """Read the token file again; people who are no longer in it are out at once."""
-        people = []
-        if self._settings.token:
-            people.append(_person("admin", "admin", self._settings.token, "COUNTERPART_TOKEN"))
-        if self._settings.token_file is not None:
-            people += read_token_file(self._settings.token_file)
-        names = [person.name for person in people]
-        for name in names:
-            if names.count(name) > 1:
-                raise CounterpartError(f"two tokens for {name!r}; give each person one name.")
-        self._people = people
+        people = known_people(self._settings.token_file, self._settings.token)
+        self._people = [Person(one.name, one.role, _digest(one.token)) for one in people]
 
     def identify(self, token: str) -> Person | None:
         """Who has this token, or this log-in; None if nobody."""
@@ -116,48 +103,6 @@ class Tokens:
             if person.name == claims["sub"] and hmac.compare_digest(fits, str(claims.get("tok"))):
                 return person
         return None
-
-
-def read_token_file(path: Path) -> Sequence[Person]:
-    """The people of a token file: one token alone, or lines ``NAME ROLE TOKEN``.
-
-    Raises:
-        CounterpartError: It cannot be read, others may read it, or a line is wrong.
-    """
-    try:
-        if path.stat().st_mode & _OTHERS:
-            raise CounterpartError(f"{path}: others may read the tokens; `chmod 600` the file.")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CounterpartError(f"{path}: the tokens cannot be read ({error}).") from error
-    lines = [_COMMENT.sub("", line).split() for line in text.splitlines()]
-    lines = [words for words in lines if words]
-    if not lines:
-        raise CounterpartError(f"{path}: holds no token; write one, or lines NAME ROLE TOKEN.")
-    if len(lines) == 1 and len(lines[0]) == 1:
-        return [_person("admin", "admin", lines[0][0], str(path))]
-    people = []
-    for words in lines:
-        if len(words) != 3:
-            raise CounterpartError(
-                f"{path}: expected NAME ROLE TOKEN on each line, found {len(words)} words on one."
-            )
-        name, role, token = words
-        people.append(_person(name, role, token, str(path)))
-    return people
-
-
-def _person(name: str, role: str, token: str, source: str) -> Person:
-    if role not in ROLES:
-        raise CounterpartError(f"{source}: {role!r} is no role, but {', '.join(ROLES)}.")
-    if not token.isascii():
-        raise CounterpartError(f"{source}: the token of {name!r} may have ASCII characters only.")
-    if len(token) < MIN_TOKEN_CHARACTERS:
-        raise CounterpartError(
-            f"{source}: the token of {name!r} has fewer than {MIN_TOKEN_CHARACTERS} characters; "
-            "draw one with `openssl rand -hex 32`."
-        )
-    return Person(name, role, _digest(token))
 
 
 def _digest(token: str) -> bytes:

@@ -22,6 +22,7 @@ from counterpart.registry.versions import entries, history, rollback
 from lib.datastore.receiving import copy_upload, remove
 from lib.inference.messages import problem_of
 from lib.inference.stock_request import check_model
+from lib.parameters import ModelKey
 from lib.plain_json import check_text
 from lib.problems import ERRORS, Problem, conflict, unusable
 from lib.server import Server
@@ -91,7 +92,7 @@ def _add_stock(router: APIRouter, server: Server) -> None:
     tags: list[str | Enum] = ["MONAI Label: models"]
 
     @router.get("/model/info/{model}", summary="Checksum of the weights that serve", tags=tags)
-    def info(model: str) -> Response:
+    def info(model: ModelKey) -> Response:
         path = _weights(server, model)
         seconds = int(path.stat().st_mtime)
         return _json({"checksum": f"SHA256:{file_sha256(path)}", "modified_time": seconds})
@@ -103,12 +104,12 @@ def _add_stock(router: APIRouter, server: Server) -> None:
         response_class=FileResponse,
         responses=_FILE,
     )
-    def download(model: str) -> FileResponse:
+    def download(model: ModelKey) -> FileResponse:
         path = _weights(server, model)
         return FileResponse(path, media_type="application/octet-stream", filename=path.name)
 
     @router.put("/model/{model}", summary="Publish a bundle that is sent as ZIP", tags=tags)
-    def upload(model: str, file: Annotated[UploadFile, File()]) -> Response:
+    def upload(model: ModelKey, file: Annotated[UploadFile, File()]) -> Response:
         """The same as `POST /counterpart/models/publish`; loose weights are not taken."""
         check_model(model)
         name = bundle_name(bundle_folder(server.settings.model))
@@ -117,7 +118,7 @@ def _add_stock(router: APIRouter, server: Server) -> None:
         return _json({**_told(done), "checksum": done.version, "modified_time": seconds})
 
     @router.delete("/model/{model}", summary="Versions are never deleted", tags=tags)
-    def delete(model: str) -> Response:
+    def delete(model: ModelKey) -> Response:
         check_model(model)
         error = "A version that was published is never deleted."
         raise conflict(error, "Let an earlier one serve with POST /counterpart/models/rollback.")
@@ -151,8 +152,8 @@ def _published(server: Server, name: str, file: UploadFile) -> Publication:
             remove(work)
     if not done.published:
         failed = [one.reason for one in done.verdicts if not one.passed]
-        error = f"The bundle was not published: {' '.join(failed)}"
-        raise Problem(422, error, "Train or calibrate it again; see docs/administrator.md.")
+        said = f"The bundle was not published: {' '.join(failed)}"
+        raise Problem(422, said, "Train or calibrate it again; see docs/administrator.md.")
     return done
 
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Body, Request, Response
 from fastapi.responses import FileResponse
 
 from lib.inference.stock_request import IGNORED, check_model
+from lib.parameters import ModelKey
 from lib.problems import ERRORS, Problem, Responses, not_found
 from lib.security.tokens import Person
 from lib.server import Server
@@ -36,7 +37,7 @@ def train_routes(server: Server, supervisor: TrainingSupervisor) -> APIRouter:
     @router.post("/{model}", summary="Calibrate or retrain on the healthy cohort")
     def start(
         request: Request,
-        model: str,
+        model: ModelKey,
         params: Params = None,
         run_sync: bool = False,
         enqueue: bool = False,

@@ -8,6 +8,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -70,6 +71,8 @@ class TrainingSupervisor:
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        self._turn = threading.Lock()
+        self._child: tuple[Path, subprocess.Popen[bytes]] | None = None
 
     def latest(self) -> Run | None:
         """The run that was started last; None if there never was one."""
@@ -77,7 +80,7 @@ class TrainingSupervisor:
         if not runs:
             return None
         newest = max(runs, key=lambda path: path.name)
-        return Run(newest, lock_holder(newest) is not None)
+        return Run(newest, lock_holder(newest) is not None or self._is_starting(newest))
 
     def start(self, params: dict[str, Any], by: str) -> Run:
         """Start a training, or go on with the last one; returns once its process is at work.
@@ -89,6 +92,10 @@ class TrainingSupervisor:
         Raises:
             Problem: One is running, no scan is marked, or a choice cannot be used.
         """
+        with self._turn:
+            return self._started(params, by)
+
+    def _started(self, params: dict[str, Any], by: str) -> Run:
         latest = self.latest()
         if latest is not None and latest.alive:
             raise Problem(
@@ -110,11 +117,20 @@ class TrainingSupervisor:
     def stop(self) -> Run | None:
         """Ask the training to stop; its last checkpoint stays. None if none is running."""
         latest = self.latest()
-        holder = lock_holder(latest.folder) if latest is not None else None
-        if latest is None or not holder:
+        if latest is None or not latest.alive:
             return None
-        os.kill(holder, signal.SIGTERM)
+        holder = lock_holder(latest.folder)
+        if holder:
+            os.kill(holder, signal.SIGTERM)
+        elif self._child is not None:
+            self._child[1].terminate()
         return latest
+
+    def _is_starting(self, folder: Path) -> bool:
+        """Whether our own process for a run is there, though it has not come to its lock yet."""
+        return (
+            self._child is not None and self._child[0] == folder and self._child[1].poll() is None
+        )
 
     def _planned(self, chosen: dict[str, Any], by: str) -> Path:
         """A new run's folder with its plan."""
@@ -158,6 +174,7 @@ class TrainingSupervisor:
                 start_new_session=True,
                 env={**os.environ, "TERM": "dumb", "NO_COLOR": "1"},
             )
+        self._child = (folder, process)
         deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline and process.poll() is None:
             if lock_holder(folder) is not None:

@@ -209,8 +209,11 @@ def test_heads_are_those_that_nothing_was_fitted_on(six: Cohort) -> None:
 
 def test_progress_names_heads_and_may_cancel(six: Cohort) -> None:
     told: list[str] = []
-    ComparingGates(told.append).healthy_error(model("b"), model("a"), six)
-    assert told == [f"T1, healthy scan {number}" for number in range(1, 7)]
+    shares: list[float] = []
+    ComparingGates(told.append, share=shares.append).healthy_error(model("b"), model("a"), six)
+    assert told == [f"T1, healthy scan {number} of 6" for number in range(1, 7)]
+    contrasts = len(measured_contrasts(six))
+    assert shares == pytest.approx([number / 6 / contrasts for number in range(6)])
 
     def stop(text: str) -> None:
         raise InterruptedError(text)
