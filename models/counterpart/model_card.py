@@ -148,6 +148,8 @@ def calibration_section(
         lines.append(
             f"| {one.contrast} | {one.kind} | {one.threshold:g} | {cells_text} | {least} |"
         )
+    folded = [one for one in calibrations if "cross-fitted" in one.population]
+    lines += [f"\n{one.contrast} on {one.population}." for one in folded]
     return [*lines, ""]
 
 

@@ -24,7 +24,8 @@ from counterpart.bundle import (
     checked_digests,
     read_calibrations,
 )
-from counterpart.errors import CounterpartError
+from counterpart.errors import CounterpartError, ModelError
+from counterpart.registry.by_contrast import serving_by_contrast
 from counterpart.results import DISCLAIMER
 from lib.inference.messages import problem_of
 from lib.problems import ERRORS, conflict, not_found
@@ -51,6 +52,7 @@ class CalibrationFacts(BaseModel):
     scans: int
     threshold: float
     p_floor: float | None
+    version: str
 
 
 class ModelFacts(BaseModel):
@@ -162,8 +164,7 @@ class _Facts:
         """The answer for a person."""
         fingerprint = self._server.fingerprint()
         if self._known is None or self._known[0] != fingerprint:
-            folder = bundle_folder(self._server.settings.model)
-            self._known = (fingerprint, *_bundle_facts(folder))
+            self._known = (fingerprint, *_served_facts(self._server.settings.model))
         _, model, calibrations = self._known
         return ServerInfo(
             model=model,
@@ -175,8 +176,25 @@ class _Facts:
         )
 
 
+def _served_facts(model: str) -> tuple[ModelFacts, list[CalibrationFacts]]:
+    """The version that serves, and by which version each contrast is calibrated."""
+    folder = bundle_folder(model)
+    facts, calibrations = _bundle_facts(folder)
+    try:
+        by_contrast = serving_by_contrast(model)
+    except ModelError:  # a folder, or one version by its number: it serves every contrast alone
+        by_contrast = {}
+    for contrast, entry in by_contrast.items():
+        if entry.folder.resolve() != folder.resolve():
+            _, older = _bundle_facts(entry.folder)
+            calibrations = [one for one in calibrations if one.contrast != contrast]
+            calibrations += [one for one in older if one.contrast == contrast]
+    return facts, calibrations
+
+
 def _bundle_facts(folder: Path) -> tuple[ModelFacts, list[CalibrationFacts]]:
     digests = checked_digests(folder)
+    name, version = bundle_name(folder), bundle_version(folder)
     found = read_calibrations(folder) if CALIBRATIONS in digests else ()
     calibrations = [
         CalibrationFacts(
@@ -185,9 +203,9 @@ def _bundle_facts(folder: Path) -> tuple[ModelFacts, list[CalibrationFacts]]:
             scans=one.n,
             threshold=one.threshold,
             p_floor=one.p_floor,
+            version=version,
         )
         for one in found
         if one.weights_sha256 == digests[WEIGHTS]
     ]
-    name, version = bundle_name(folder), bundle_version(folder)
     return ModelFacts(name=name, version=version, weights_sha256=digests[WEIGHTS]), calibrations

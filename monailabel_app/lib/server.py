@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.requests import Request
 
 from counterpart.bundle import (
-    MANIFEST,
     bundle_folder,
     bundle_name,
     bundle_version,
     checked_digests,
 )
+from counterpart.registry.serving_models import ServingModels
 from lib.datastore.names import checked_hash, checked_id
 from lib.datastore.studies import Studies
 from lib.datastore.uploads import UploadStore
@@ -57,6 +57,7 @@ class Server:
         store: All jobs.
         cache: All results.
         queue: Does the jobs.
+        serving: A digest of what serves at this moment.
     """
 
     app: Path
@@ -71,6 +72,7 @@ class Server:
     store: JobStore
     cache: ResultCache
     queue: JobQueue
+    serving: Callable[[], str]
 
     def submit_image(self, image: str, options: JobOptions) -> Job:
         """Ask for the counterpart of an image of the studies; blocks while the file is read.
@@ -146,7 +148,7 @@ class Server:
 
     def fingerprint(self) -> str:
         """What serves at this moment: changes when another version is published."""
-        return serving_fingerprint(self.settings.model)
+        return self.serving()
 
     def note(self, request: Request, job: Job | None = None, content: str = "") -> None:
         """Have the audit say of a request which scan and which model it was about."""
@@ -185,14 +187,17 @@ class Server:
             wait.wait(_HOUSEKEEPING_S)
 
 
-def serving_fingerprint(model: str) -> str:
-    """A digest of the bundle that a name means at this moment.
+class _Fingerprint:
+    """What serves at this moment; asked by several threads."""
 
-    Raises:
-        ModelError: There is none.
-    """
-    folder = bundle_folder(model)
-    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+    def __init__(self, model: str) -> None:
+        self._models = ServingModels(model)  # nothing is loaded as long as only this is asked
+        self._lock = threading.Lock()
+
+    def __call__(self) -> str:
+        with self._lock:
+            self._models.reload_if_changed()
+            return self._models.fingerprint()
 
 
 def make_server(app: Path, settings: ServerSettings, studies: Studies) -> Server:
@@ -211,9 +216,8 @@ def make_server(app: Path, settings: ServerSettings, studies: Studies) -> Server
     desk = ProcessLink("desk", app, logs / "desk.log")
     store = JobStore(state, settings.cache_s)
     cache = ResultCache(state, settings.cache_bytes, settings.cache_s)
-    queue = JobQueue(
-        state, store, cache, compute, desk, lambda: serving_fingerprint(settings.model)
-    )
+    serving = _Fingerprint(settings.model)
+    queue = JobQueue(state, store, cache, compute, desk, serving)
     return Server(
         app=app,
         settings=settings,
@@ -227,4 +231,5 @@ def make_server(app: Path, settings: ServerSettings, studies: Studies) -> Server
         store=store,
         cache=cache,
         queue=queue,
+        serving=serving,
     )

@@ -34,6 +34,7 @@ from lib.problems import Problem
 from lib.security.auth_routes import auth_routes
 from lib.security.gate import Gate, GateRules
 from lib.security.pages import AllowedPages
+from lib.security.patterns import RoutePatterns
 from lib.server import Server
 from lib.training.model_routes import model_routes
 from lib.training.routes import train_routes, training_routes
@@ -120,7 +121,8 @@ def web_application(
     app.add_exception_handler(Exception, _defect)
     origins = server.settings.origins
     rules = GateRules(server.settings.insecure, server.settings.upload_bytes, origins)
-    gate = Gate(app, server.tokens, rules, server.audit)
+    patterns = RoutePatterns(lambda: app.openapi()["paths"])
+    gate = Gate(app, server.tokens, rules, server.audit, patterns)
     return AllowedPages(gate, origins) if origins else gate
 
 

@@ -154,3 +154,17 @@ def test_findings_name_the_region_of_the_atlas(a_scan: Scan, a_brain: Mask) -> N
     assert {finding.region for finding in result.findings} <= {low.name, high.name}
     point = result.template_from_world @ np.array([*tumour.centre_ras_mm, 1.0])
     assert (np.linalg.inv(CANVAS.affine) @ point)[2] > middle
+
+
+def test_the_model_is_chosen_once_the_contrast_is_told(a_scan: Scan, a_brain: Mask) -> None:
+    """The version that did the work is named, and the other one does nothing."""
+    asked: list[str] = []
+    unused = replace(a_model(), version="2.0.0", calibrations=())
+
+    def choose(contrast: str) -> Model:
+        asked.append(contrast)
+        return replace(a_model(), version="0.9.0")
+
+    result = generate_counterpart(a_scan, unused, brain_mask=a_brain, choose=choose)
+    assert asked == ["FLAIR"]
+    assert (result.provenance["version"], result.threshold) == ("0.9.0", 0.5)

@@ -44,6 +44,15 @@ def a_guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AServ
 
 
 @pytest.fixture(scope="session")
+def a_guarded_job(a_guarded_server: AServer) -> dict[str, Any]:
+    """A job of the guarded server that is done."""
+    status = a_guarded_server.wait(a_guarded_server.submit("sample-01_T1")["id"])
+    if status["state"] != "done":
+        raise RuntimeError(f"{status}")
+    return dict(status)
+
+
+@pytest.fixture(scope="session")
 def an_open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AServer]:
     """A running server without tokens that serves everybody, and has no images."""
     server = AServer(tmp_path_factory.mktemp("open"), {"COUNTERPART_INSECURE": "1"}, host="0.0.0.0")

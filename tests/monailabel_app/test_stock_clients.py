@@ -14,10 +14,10 @@ from a_server import AServer, multipart
 from monailabel.client import MONAILabelClient
 
 MODEL = "healthy_counterpart"
-# The client leaves its connections to the garbage collector.
+# The client leaves its connections and files to the garbage collector.
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:unclosed <socket:ResourceWarning",
-    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning",
+    "ignore:unclosed:ResourceWarning",
+    "ignore:Exception ignored in. <(socket|_io):pytest.PytestUnraisableExceptionWarning",
 )
 
 

@@ -23,8 +23,8 @@ MODEL = "healthy_counterpart"
 WAIT_S = 120.0
 # MONAI Label's client leaves its connections to the garbage collector.
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:unclosed <socket:ResourceWarning",
-    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning",
+    "ignore:unclosed:ResourceWarning",
+    "ignore:Exception ignored in. <(socket|_io):pytest.PytestUnraisableExceptionWarning",
 )
 
 

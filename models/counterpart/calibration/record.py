@@ -1,10 +1,11 @@
 """What was learned on healthy scans of one contrast: residual scale, threshold and p-values.
 
 Residual scale and healthy threshold come from subjects of the part *validate*, the masses that
-p-values compare with from *calibrate* alone; no subject serves both. A calibration names contrast,
-population, number of scans and the weights it was made with, and stands only for scans of its kind.
-Without healthy scans of a contrast, a calibration comes from rendered subjects: then it has a
-threshold and no p-value.
+p-values compare with from *calibrate* alone; no subject serves both, unless a cohort is so small
+that it is cross-fitted by fold (`counterpart.calibration.cross_fitting`). A calibration names
+contrast, population, number of scans and the weights it was made with, and stands only for scans of
+its kind. Without healthy scans of a contrast, a calibration comes from rendered subjects: then it
+has a threshold and no p-value.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from counterpart.errors import ServingError
 ROLES = ("user", "annotator", "reviewer", "admin")
 MIN_TOKEN_CHARACTERS = 16
 _OTHERS = 0o077
+_COMMENT = re.compile(r"(^|\s)#.*")  # a token may have a # within
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def _read(path: Path) -> list[Person]:
         raise ServingError(f"{path}: the tokens cannot be read ({error}).") from error
     if mode & _OTHERS:
         raise ServingError(f"{path}: others may read the tokens; run `chmod 600 {path}`.")
-    lines = [line.split("#", 1)[0].split() for line in text.splitlines()]
+    lines = [_COMMENT.sub("", line).split() for line in text.splitlines()]
     lines = [words for words in lines if words]
     if not lines:
         raise ServingError(f"{path}: holds no token; write one, or lines NAME ROLE TOKEN.")
@@ -84,5 +86,10 @@ def _person(name: str, role: str, token: str, source: str) -> Person:
         raise ServingError(
             f"{source}: the token of {name!r} has fewer than {MIN_TOKEN_CHARACTERS} characters; "
             "draw one with `openssl rand -hex 32`."
+        )
+    if not token.isascii():
+        raise ServingError(
+            f"{source}: the token of {name!r} has letters that a request's header cannot carry; "
+            "use ASCII characters only."
         )
     return Person(name, role, token)

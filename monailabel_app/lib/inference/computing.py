@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from pathlib import Path
 
 from counterpart.brain_extraction import load_brain_model
-from counterpart.bundle import REGIONS, bundle_folder, load_model
+from counterpart.bundle import Model
 from counterpart.errors import CounterpartError
 from counterpart.generate import generate_counterpart
 from counterpart.output import write_findings, write_images
 from counterpart.package_data import package_data
+from counterpart.regions import write_atlas
+from counterpart.registry.serving_models import ServingModels
 from counterpart.scans import read_scan
 from lib.inference.messages import Cancelled, Tell, Values
 
@@ -31,17 +32,15 @@ class Computer:
     """
 
     def __init__(self, model: str, device: str) -> None:
-        self._name = model
-        self._device = device
-        self._folder = bundle_folder(model)
-        self._model = load_model(model, device=device)
+        self._models = ServingModels(model, device)
+        self._chosen = self._models.serving
         self._brain_model = load_brain_model(device=device)
 
     def warm_up(self, tell: Tell) -> None:
         """Generate the counterpart of the sample patient, so that the first scan is not slow."""
         try:
             scan = read_scan(package_data("sample_data") / _WARM_UP_SCAN)
-            generate_counterpart(scan, self._model, brain_model=self._brain_model, stage=tell)
+            generate_counterpart(scan, self._chosen, brain_model=self._brain_model, stage=tell)
         except Cancelled:
             logger.info("the warm-up was left for the first scan")
         except CounterpartError as error:
@@ -59,22 +58,24 @@ class Computer:
         """
         start = time.perf_counter()
         tell("Reading", 0.0)
-        self._renew()
+        self._models.reload_if_changed()  # what served before has done its last job
+        self._chosen = self._models.serving
         scan = read_scan(Path(arguments["scan"]))
         result = generate_counterpart(
             scan,
-            self._model,
+            self._chosen,
             brain_model=self._brain_model,
             contrast=arguments["contrast"],
             seed=arguments["seed"],
             stage=tell,
+            choose=self._choose,
         )
         tell("Writing the maps", 0.96)
         out = Path(arguments["out"])
         write_images(result, out, MAP_FORMAT)
         write_findings(result, out)
-        if (self._folder / REGIONS).is_file():
-            shutil.copyfile(self._folder / REGIONS, out / "regions.nii.gz")
+        if self._chosen.regions is not None:
+            write_atlas(out / "regions.nii.gz", self._chosen.regions)
         known = result.provenance
         return {
             "findings": len(result.findings),
@@ -83,9 +84,7 @@ class Computer:
             "seconds": time.perf_counter() - start,
         }
 
-    def _renew(self) -> None:
-        """Take the version that serves now; the one before has done its last job."""
-        folder = bundle_folder(self._name)
-        if folder != self._folder:
-            self._model = load_model(self._name, device=self._device)
-            self._folder = folder
+    def _choose(self, contrast: str) -> Model:
+        """The version that serves a contrast."""
+        self._chosen = self._models.for_contrast(contrast)
+        return self._chosen

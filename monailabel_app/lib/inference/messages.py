@@ -64,4 +64,6 @@ def problem_of(error: Exception, path: str | None = None) -> Problem:
     # A file's name alone is no sentence, nor is what breaks off within a bracket.
     while rest and (head.endswith(":") or head.count("(") > head.count(")")):
         head = f"{head} {rest.pop(0)}"
+    if head.endswith(";"):  # what follows is the cure
+        head, rest = f"{head[:-1]}.", [part[:1].upper() + part[1:] for part in rest]
     return unusable(head, " ".join(rest) or _HINT)

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lib.problems import Problem
 from lib.security.audit import AuditLog
+from lib.security.patterns import RoutePatterns
 from lib.security.roles import OPEN, required_role
 from lib.security.tokens import Person, Tokens
 
@@ -62,8 +63,16 @@ class GateRules:
 class Gate:
     """ASGI middleware around the whole server."""
 
-    def __init__(self, app: ASGIApp, tokens: Tokens, rules: GateRules, audit: AuditLog) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        tokens: Tokens,
+        rules: GateRules,
+        audit: AuditLog,
+        patterns: RoutePatterns,
+    ) -> None:
         self._app = app
+        self._patterns = patterns
         self._tokens = tokens
         self._rules = rules
         self._audit = audit
@@ -77,14 +86,15 @@ class Gate:
         start = time.perf_counter()
         watched = _Watched(receive, send, self._limit(scope))
         try:
-            scope.setdefault("state", {})["person"] = await self._admitted(scope)
+            scope["state"] = dict(scope.get("state", {}))
+            await self._admit(scope)
             watched.check_length(Headers(scope=scope))
             await self._app(scope, watched.receive, watched.send)
         except Problem as problem:
             await watched.answer(problem)
         except Exception:
             if watched.problem is None:
-                logger.exception("defect in %s", _route(scope))
+                logger.exception("defect in %s", self._route(scope))
                 defect = "The server has a defect."
                 hint = "Tell the administrator; the server's log has the details."
                 await watched.answer(Problem(500, defect, hint))
@@ -93,17 +103,21 @@ class Gate:
         finally:
             self._write_down(scope, watched.status, time.perf_counter() - start)
 
-    async def _admitted(self, scope: Scope) -> Person:
+    async def _admit(self, scope: Scope) -> None:
+        """Find out who asks, for the routes and the logs, and refuse what they may not do."""
         headers = Headers(scope=scope)
         _check_framing(headers)
         path = _checked_path(scope)
         self._check_origin(headers)
         role = required_role(scope["method"], path)
         if role == OPEN and not self._tokens:
-            return _LOOPBACK_PERSON if _is_local(scope, headers) else _OPEN_PERSON
+            known = _LOOPBACK_PERSON if _is_local(scope, headers) else _OPEN_PERSON
+            scope["state"]["person"] = known
+            return
         person = await self._who(scope, headers)
+        scope["state"]["person"] = person or (_OPEN_PERSON if role == OPEN else None)
         if role == OPEN:
-            return person or _OPEN_PERSON
+            return
         if person is None:
             error = "This server wants a token."
             hint = "Send it as 'Authorization: Bearer TOKEN', or log in with your name and token."
@@ -111,7 +125,6 @@ class Gate:
         if not person.may(role):
             error = f"This needs the role {role}; {person.name} has the role {person.role}."
             raise Problem(403, error, "Ask the administrator.")
-        return person
 
     async def _who(self, scope: Scope, headers: Headers) -> Person | None:
         """Who asks; None if a token is needed and none was sent."""
@@ -157,10 +170,15 @@ class Gate:
         files = _WITH_FILES.fullmatch(_without_root(scope)) is not None
         return self._rules.upload_bytes if files else MAX_JSON_BYTES
 
+    def _route(self, scope: Scope) -> str:
+        """The route's pattern: the log shows no ids and no queries."""
+        known = getattr(scope.get("route"), "path", None)
+        return known or self._patterns.of(_without_root(scope))
+
     def _write_down(self, scope: Scope, status: int, seconds: float) -> None:
         person = scope.get("state", {}).get("person")
         name = person.name if isinstance(person, Person) else "nobody"
-        method, route = scope["method"], _route(scope)
+        method, route = scope["method"], self._route(scope)
         noted = scope.get("state", {})
         asks_again = method in ("GET", "HEAD") and status < 400
         level = logging.DEBUG if asks_again else logging.INFO if status < 400 else logging.WARNING
@@ -317,9 +335,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() in _LOCAL_NAMES
-
-
-def _route(scope: Scope) -> str:
-    """The route's pattern: the log shows no ids and no queries."""
-    route = scope.get("route")
-    return str(getattr(route, "path", "(no route)"))

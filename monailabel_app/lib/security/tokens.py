@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 import time
 from dataclasses import dataclass
 
@@ -15,7 +14,6 @@ from lib.settings import ServerSettings
 
 LOGIN_S = 12 * 3600
 _ALGORITHM = "HS256"
-_COMMENT = re.compile(r"(^|\s)#.*")  # a token may have a # within
 
 
 @dataclass(frozen=True)

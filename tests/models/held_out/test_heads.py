@@ -6,9 +6,9 @@ import torch
 from counterpart.calibration.domain import scan_domain
 from counterpart.cohort import Cohort
 from counterpart.generate import from_slices
-from counterpart.held_out.heads import MIN_PATTERN_ML, cohort_heads, validation_heads
+from counterpart.held_out.heads import MIN_PATTERN_ML, cohort_heads, drawn_head, validation_heads
 from counterpart.template import CANVAS
-from counterpart.training.examples import Examples
+from counterpart.training.examples import ExampleConfig, ExampleMaker, Examples
 
 SLICES = (80, 1, 80, 96)
 
@@ -96,3 +96,14 @@ def test_the_domain_of_a_head_is_that_of_its_scan(a_cohort: Cohort) -> None:
     noise = 0.3 * torch.randn(head.shown.shape, generator=torch.Generator().manual_seed(0))
     noisier = type(head)(head.shown + noise * head.brain, head.brain, head.pose_overlap)
     assert noisier.domain().noise > 5 * head.domain().noise
+
+
+def test_drawn_heads_are_of_one_subject_with_patterns_of_their_own(a_cohort: Cohort) -> None:
+    maker = ExampleMaker(a_cohort.part("calibrate"), ExampleConfig(), device=torch.device("cpu"))
+    healthy = drawn_head(maker, 0, "T1", None)
+    one, other = (drawn_head(maker, 0, "T1", draw) for draw in (0, 1))
+    again = drawn_head(maker, 0, "T1", 0)
+    assert float(healthy.departure.max()) == 0.0
+    assert torch.equal(one.shown, again.shown)
+    assert not torch.equal(one.departure, other.departure)
+    assert float(one.departure.max()) > 0.5 and float(other.departure.max()) > 0.5
