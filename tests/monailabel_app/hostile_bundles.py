@@ -79,7 +79,7 @@ def hostile_bundles(mark: Path) -> dict[str, bytes]:
             with_setting("network", {"_target_": "pathlib.Path.touch", "self": str(mark)})
         ),
         "a name that leads elsewhere": a_zip({**good, "../../up.json": b"{}"}),
-        "an absolute name": a_zip({**good, "/etc/up.json": b"{}"}),
+        "an absolute name": a_zip({**good, "/tmp/counterpart-up.json": b"{}"}),
         "a link": a_link_in_zip("configs/inference.json", "/etc/passwd"),
         "a file for a folder": a_zip({"configs.json/a.json": b"{}", "configs.json": b"{}"}),
         "a manifest that does not fit": a_zip({**good, "docs/README.md": b"changed"}),

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 from a_server import SAMPLES, Answer, AServer, multipart
-from bad_scans import NAME, a_zip, bad_archives, bad_files
+from bad_scans import NAME, a_zip, a_zip_with_a_long_table, bad_archives, bad_files
 from people import TOKENS
 from watching import check_words, next_line, nothing_written, printed
 
@@ -260,17 +260,25 @@ def test_an_upload_over_the_limit_is_refused(a_server_with_a_scan: AServer, way:
     refused(server, lambda: send(server, f"{NAME}.nii", bytes(OVER_THE_LIMIT)), 413)
 
 
+IN_PARTS = {
+    f"/counterpart/scans?name={NAME}.nii": ("PUT", bytes(OVER_THE_LIMIT), {}),
+    "/datastore/image": ("PUT", *multipart({}, {"file": (f"{NAME}.nii", bytes(OVER_THE_LIMIT))})),
+    "/counterpart/jobs": ("POST", b" " * 300_000, {"Content-Type": "application/json"}),
+    f"/infer/{MODEL}": ("POST", *multipart({}, {"file": ("a.nii", bytes(OVER_THE_LIMIT))})),
+}
+
+
+@pytest.mark.parametrize("address", IN_PARTS)
 def test_an_upload_that_does_not_say_how_long_it_is_ends_at_the_limit(
-    a_server_with_a_scan: AServer,
+    a_server_with_a_scan: AServer, address: str
 ) -> None:
-    server = a_server_with_a_scan
+    server, (method, body, headers) = a_server_with_a_scan, IN_PARTS[address]
 
     def send() -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-        headers = {"Authorization": f"Bearer {server.token}"}
-        parts = iter([bytes(100_000)] * (OVER_THE_LIMIT // 100_000))
-        address = f"/counterpart/scans?name={NAME}.nii"
-        connection.request("PUT", address, parts, headers, encode_chunked=True)
+        sent = {"Authorization": f"Bearer {server.token}", **headers}
+        parts = (body[at : at + 100_000] for at in range(0, len(body), 100_000))
+        connection.request(method, address, parts, sent, encode_chunked=True)
         got = connection.getresponse()
         answer = Answer(got.status, got.read(), {k.lower(): v for k, v in got.getheaders()})
         connection.close()
@@ -284,6 +292,15 @@ def test_an_archive_that_grows_beyond_the_limit_is_refused(a_server_with_a_scan:
     assert len(bomb) < 100_000
     for way in (by_scans, by_infer, by_session):
         refused(server, lambda way=way: way(server, f"{NAME}.zip", bomb), 413)
+
+
+def test_an_archives_table_of_contents_is_not_read_if_it_is_long(
+    a_server_with_a_scan: AServer,
+) -> None:
+    """It is one piece in memory, many times as large as in the file."""
+    server, archive = a_server_with_a_scan, a_zip_with_a_long_table()
+    answer = refused(server, lambda: by_scans(server, f"{NAME}.zip", archive), 422)
+    assert answer.json["error"] == "The archive cannot be unpacked."
 
 
 @pytest.mark.parametrize("token", ["wrong", "x" * 5000, TOKENS["admin"][:-1], "é€"])

@@ -3,20 +3,25 @@
 import gzip
 import hashlib
 import hmac
-import io
 import json
 import stat
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydicom
 import pytest
 from a_server import SAMPLES, AServer, multipart
-from bad_scans import a_zip
+from bad_scans import a_volume, a_zip
 from people import NAMES, TOKENS
 from watching import check_words, files_of, printed
 
+from counterpart.formats.derived_series import write_dicom_series
+from counterpart.grid import Grid
+from counterpart.scans import Scan
 from lib.datastore.sessions import SessionStore
 from lib.datastore.uploads import UploadStore
 from lib.inference.link import ProcessLink
@@ -41,11 +46,13 @@ def audited(server: AServer) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (server.state / "audit.log").read_text().splitlines()]
 
 
-def last(server: AServer, action: str) -> dict[str, Any]:
-    """The last line of the audit about an action; it is written after the answer was sent."""
+def noted(server: AServer, action: str, ask: Callable[[], object]) -> dict[str, Any]:
+    """The line that the audit has of a request; it is written after the answer was sent."""
+    before = len(audited(server))
+    ask()
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        found = [line for line in audited(server) if line["action"] == action]
+        found = [line for line in audited(server)[before:] if line["action"] == action]
         if found:
             return found[-1]
         time.sleep(0.02)
@@ -57,34 +64,38 @@ def a_changed_scan(number: int, name: str = "sample-01_FLAIR") -> bytes:
     return (SAMPLES / f"{name}.nii.gz").read_bytes() + gzip.compress(b"", mtime=number)
 
 
-def a_broken_series() -> bytes:
-    """A DICOM file with a patient's name, and values that make readers complain."""
-    image = pydicom.Dataset()
-    image.PatientName = SECRET
-    image.file_meta = pydicom.dataset.FileMetaDataset()
-    image.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-    image.file_meta.MediaStorageSOPClassUID = pydicom.uid.MRImageStorage
-    image.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
-    image.SOPClassUID = pydicom.uid.MRImageStorage
-    image.SOPInstanceUID = "1.2.3"
-    image.Modality = "MR"
-    image.SeriesInstanceUID = uid = "1.2.3.4.5.6.7.89"
-    image.SliceThickness = thickness = "1234567890.12345"
-    packed = io.BytesIO()
-    pydicom.dcmwrite(packed, image, write_like_original=False)
-    content = packed.getvalue()
-    for value in (uid, thickness):
-        assert len(value) == len(SECRET) and value.encode() in content
-        content = content.replace(value.encode(), SECRET.encode())
-    return a_zip({f"{SECRET}/{number}.dcm": content for number in range(9)})
+def a_named_series(folder: Path) -> bytes:
+    """A DICOM series that says whose it is, also where readers expect something else."""
+    values = a_volume().astype(np.float32)
+    scan = Scan(values, Grid((16, 16, 16), np.diag([2.0, 2.0, 2.0, 1.0])), "scan")
+    uid, number = "1.2.3.4.5.6.7.89", "1234567890.12345"
+    assert len(uid) == len(number) == len(SECRET)
+    files = {}
+    for path in write_dicom_series(folder, values, scan, description="a scan"):
+        image = pydicom.dcmread(path)
+        image.PatientName = image.Manufacturer = SECRET
+        image.ImageType, image.SeriesDescription = ["ORIGINAL", "PRIMARY"], SECRET
+        image.StudyInstanceUID, image.EchoTime = uid, number
+        image.save_as(path)
+        content = path.read_bytes()
+        for value in (uid, number):
+            assert value.encode() in content
+            content = content.replace(value.encode(), SECRET.encode())
+        files[f"{SECRET}/{path.name}"] = content
+    return a_zip(files)
 
 
 def test_no_name_that_a_client_gave_is_in_any_log(
-    a_guarded_server: AServer, a_guarded_job: dict
+    a_guarded_server: AServer, a_guarded_job: dict, tmp_path: Path
 ) -> None:
     server, scan = a_guarded_server, a_changed_scan(1)
     server.ask("PUT", f"/counterpart/scans?name={SECRET}_T1.nii.gz", scan)
-    server.ask("PUT", f"/counterpart/scans?name={SECRET}.zip", a_broken_series())
+    series = a_named_series(tmp_path / "series")
+    named = server.ask("PUT", f"/counterpart/scans?name={SECRET}.zip", series)
+    assert named.status == 201, named.body
+    job = server.ask_json("POST", "/counterpart/jobs", {"scan": named.json["scan"]}).json
+    assert server.wait(job["id"])["state"] == "failed", "there is no brain in it"
+    assert server.ask("DELETE", f"/counterpart/scans/{named.json['scan']}").json["removed"] == 2
     form = multipart({"params": f'{{"who": "{SECRET}"}}'}, {"file": (f"{SECRET}.nii.gz", scan)})
     assert server.ask("PUT", f"/datastore/image?image={SECRET}", *form).status == 200
     label = multipart({"params": f'{{"who": "{SECRET}"}}'}, {"label": (f"{SECRET}.nii.gz", scan)})
@@ -111,20 +122,34 @@ def test_the_audit_says_who_did_what_with_which_model_and_scan(
     server, image = a_guarded_server, a_guarded_job["image"]
     scan = keyed(server, (server.studies / f"{image}.nii.gz").read_bytes())
     model = f"{a_guarded_job['model']['name']} {a_guarded_job['model']['version']}"
-    server.ask_json("POST", "/counterpart/jobs", {"image": image}, token=TOKENS["annotator"])
     result = f"/counterpart/jobs/{a_guarded_job['id']}/results/mask"
-    server.ask("GET", result, token=TOKENS["reviewer"])
-    server.ask("GET", f"/datastore/image?image={image}", token=TOKENS["user"])
     form = multipart({"params": "{}"}, {})
-    server.ask("POST", f"/infer/{MODEL}?image={image}", *form, token=TOKENS["user"])
-    expected = {
-        "POST /counterpart/jobs": ("annotator", model),
-        "GET /counterpart/jobs/{job_id}/results/{name}": ("reviewer", model),
-        "GET /datastore/image": ("user", None),
-        "POST /infer/{model}": ("user", model),
+    asked: dict[str, tuple[str, str | None, Callable[[str], object]]] = {
+        "POST /counterpart/jobs": (
+            "annotator",
+            model,
+            lambda token: server.ask_json(
+                "POST", "/counterpart/jobs", {"image": image}, token=token
+            ),
+        ),
+        "GET /counterpart/jobs/{job_id}/results/{name}": (
+            "reviewer",
+            model,
+            lambda token: server.ask("GET", result, token=token),
+        ),
+        "GET /datastore/image": (
+            "user",
+            None,
+            lambda token: server.ask("GET", f"/datastore/image?image={image}", token=token),
+        ),
+        "POST /infer/{model}": (
+            "user",
+            model,
+            lambda token: server.ask("POST", f"/infer/{MODEL}?image={image}", *form, token=token),
+        ),
     }
-    for action, (role, by) in expected.items():
-        line = last(server, action)
+    for action, (role, by, ask) in asked.items():
+        line = noted(server, action, partial(ask, TOKENS[role]))
         said = {key: line[key] for key in ("who", "role", "status", "model", "scan")}
         who = {"who": NAMES[role], "role": role, "status": 200}
         assert said == {**who, "model": by, "scan": scan}, action
@@ -133,18 +158,18 @@ def test_the_audit_says_who_did_what_with_which_model_and_scan(
 
 def test_the_audit_says_what_was_refused_and_what_failed(a_guarded_server: AServer) -> None:
     server = a_guarded_server
-    server.ask("POST", "/reload", token=TOKENS["user"])
-    line = last(server, "POST /reload")
+    user = TOKENS["user"]
+    line = noted(server, "POST /reload", lambda: server.ask("POST", "/reload", token=user))
     assert (line["who"], line["role"], line["status"]) == (NAMES["user"], "user", 403)
-    server.ask("GET", f"/counterpart/jobs/{'0' * 32}/results/mask", token="")
-    line = last(server, "GET /counterpart/jobs/{job_id}/results/{name}")
+    result = f"/counterpart/jobs/{'0' * 32}/results/mask"
+    action = "GET /counterpart/jobs/{job_id}/results/{name}"
+    line = noted(server, action, lambda: server.ask("GET", result, token=""))
     assert (line["who"], line["status"]) == (None, 401)
     form = multipart({"params": "{}"}, {})
-    server.ask("POST", f"/infer/{MODEL}?image=CT", *form)
-    line = last(server, "POST /infer/{model}")
-    assert line["status"] == 422 and line["scan"] == keyed(
-        server, (server.studies / "CT.nii.gz").read_bytes()
-    )
+    address = f"/infer/{MODEL}?image=CT"
+    line = noted(server, "POST /infer/{model}", lambda: server.ask("POST", address, *form))
+    ct = (server.studies / "CT.nii.gz").read_bytes()
+    assert (line["status"], line["scan"]) == (422, keyed(server, ct))
 
 
 def test_another_server_has_another_hash_for_the_same_scan(tmp_path: Path) -> None:
@@ -168,9 +193,10 @@ def test_a_damaged_key_is_not_used(tmp_path: Path) -> None:
 
 
 def test_a_purge_leaves_nothing_of_a_scan(a_guarded_server: AServer) -> None:
-    server, image = a_guarded_server, "sample-02_FLAIR"
-    content = (server.studies / f"{image}.nii.gz").read_bytes()
+    server, image, content = a_guarded_server, "purged_FLAIR", a_changed_scan(4)
     digest = hashlib.sha256(content).hexdigest()
+    added = multipart({}, {"file": (f"{image}.nii.gz", content)})
+    assert server.ask("PUT", "/datastore/image", *added).json == {"image": image}
     before = files_of(server)
     name = f"/counterpart/scans?name={image}.nii.gz"
     assert server.ask("PUT", name, content).status in (200, 201)
@@ -200,6 +226,7 @@ def test_a_purge_leaves_nothing_of_a_scan(a_guarded_server: AServer) -> None:
     left = {path for path in set(after) - set(before) if not path.startswith("studies/labels")}
     assert left == set()
     assert (server.studies / f"{image}.nii.gz").read_bytes() == content, "the image itself stays"
+    assert server.ask("DELETE", f"/datastore/image?id={image}").status == 200
 
 
 def test_a_purge_stops_what_is_being_computed(a_guarded_server: AServer) -> None:

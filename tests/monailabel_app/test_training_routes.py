@@ -3,6 +3,8 @@
 import json
 import shutil
 import signal
+import subprocess
+import sys
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -84,6 +86,20 @@ def test_the_cohort_is_what_was_marked(the_hospital: AServer, the_cohort: list[s
     fewer = the_hospital.ask("GET", "/counterpart/cohort").json
     assert fewer["subjects"] == cohort["subjects"] - 1 == len(the_cohort) - 1
     assert mark(the_hospital, the_cohort[0], "healthy") == 200
+
+
+def test_marks_of_the_command_and_of_the_server_do_not_undo_each_other(
+    the_hospital: AServer, the_cohort: list[str], tmp_path: Path
+) -> None:
+    shutil.copy(HEALTHY / "healthy-01_T1.nii.gz", tmp_path / "another_T1.nii.gz")
+    added = [sys.executable, "-m", "counterpart.cli", "cohort", "add", str(tmp_path)]
+    subprocess.run([*added, "--studies", str(the_hospital.studies)], check=True, timeout=120)
+    assert mark(the_hospital, the_cohort[0], "healthy") == 200, "the server writes its list anew"
+    info = the_hospital.ask("GET", "/datastore/image/info?image=another_T1").json
+    assert info["cohort"] == "healthy"
+    cohort = the_hospital.ask("GET", "/counterpart/cohort").json
+    assert any("another" in warning for warning in cohort["warnings"]), "the same bytes twice"
+    assert the_hospital.ask("DELETE", "/datastore/image?id=another_T1").status == 200
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def _add_images(router: APIRouter, server: Server) -> None:
         """`info={"cohort": "healthy"}` adds it to the cohort, `{"cohort": ""}` takes it out."""
         values = _info(info, request)
         server.note(request, content=studies.content(studies.path(image)))
-        studies.datastore.update_image_info(image, values)
+        studies.say_of_image(image, values)
         return {}
 
 
@@ -198,7 +198,7 @@ def _add_label_info(router: APIRouter, server: Server) -> None:
     ) -> dict[str, str]:
         studies.label_path(label, tag)
         server.note(request, content=studies.content(studies.path(label)))
-        studies.datastore.update_label_info(label, tag, _info(info, request))
+        studies.say_of_label(label, tag, _info(info, request))
         return {}
 
     @router.put("/updatelabelinfo", summary="Say something of a label", deprecated=True)

@@ -105,6 +105,7 @@ class Studies:
             if os.path.lexists(self._folder / named.name):
                 raise conflict("There is a file of this name.", "Choose another name.")
             received.rename(named)
+            self.refresh()
             return str(self.datastore.add_image(image, str(named), info))
 
     def save_label(self, image: str, received: Path, tag: str, info: dict[str, Any]) -> str:
@@ -117,7 +118,30 @@ class Studies:
         if image not in self.datastore.list_images():
             raise not_found("An image of this id", _SEE)
         with self._lock:
+            self.refresh()
             return str(self.datastore.save_label(image, str(received), tag, info))
+
+    def say_of_image(self, image: str, info: dict[str, Any]) -> None:
+        """Add to what is known of an image; what `counterpart cohort add` has written stays.
+
+        Raises:
+            Problem: There is no such image.
+        """
+        self.path(image)
+        with self._lock:
+            self.refresh()
+            self.datastore.update_image_info(image, info)
+
+    def say_of_label(self, label: str, tag: str, info: dict[str, Any]) -> None:
+        """Add to what is known of a label.
+
+        Raises:
+            Problem: There is none.
+        """
+        self.label_path(label, tag)
+        with self._lock:
+            self.refresh()
+            self.datastore.update_label_info(label, tag, info)
 
     def remove_image(self, image: str) -> None:
         """Remove an image with its labels; of a link the link alone.
@@ -168,7 +192,7 @@ class Studies:
         return len(found)
 
     def refresh(self) -> None:
-        """Take notice of files that came or went."""
+        """Take notice of files that came or went, and of what others have written of them."""
         if isinstance(self.datastore, LocalDatastore):
             self.datastore.refresh()
 
