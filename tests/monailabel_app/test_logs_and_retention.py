@@ -25,6 +25,7 @@ from counterpart.scans import Scan
 from lib.datastore.sessions import SessionStore
 from lib.datastore.uploads import UploadStore
 from lib.inference.link import ProcessLink
+from lib.jobs.cache import SCAN_FILE, ResultCache
 from lib.jobs.job import Job
 from lib.jobs.store import JobStore
 from lib.problems import Problem
@@ -240,6 +241,16 @@ def test_a_purge_stops_what_is_being_computed(a_guarded_server: AServer) -> None
     texts = [path.read_text() for path in (server.state / "results").rglob("scan.txt")]
     assert keyed(server, content) not in texts
     assert not list((server.state / "incoming").iterdir())
+
+
+def test_a_result_is_known_by_its_scan_when_its_job_is_forgotten(tmp_path: Path) -> None:
+    state = open_state(tmp_path)
+    cache = ResultCache(state, 1 << 30, DAY_S)
+    for key, scan in (("first", "a"), ("second", "b"), ("third", "a")):
+        work = state.temporary()
+        (work / SCAN_FILE).write_text(scan)
+        cache.put(key, work)
+    assert cache.keys_of("a") == {"first", "third"} and cache.keys_of("c") == set()
 
 
 def test_purging_what_is_not_there_removes_nothing(a_guarded_server: AServer) -> None:

@@ -13,14 +13,12 @@ from typing import Any
 
 import psutil
 import pytest
-from a_server import ROOT, AServer
+from a_server import NO_GATES, QUICK, ROOT, AServer, quick_model
 from monailabel.client import MONAILabelClient
 
-from counterpart.bundle import METADATA, read_json, write_json, write_manifest
-from counterpart.registry.publishing import Terms, publish
+from counterpart.registry.publishing import publish
 
 HEALTHY = ROOT / "sample_data" / "healthy"
-RELEASED = ROOT / "models" / "pretrained" / "healthy-brain"
 MODEL = "healthy_counterpart"
 WAIT_S = 120.0
 # MONAI Label's client leaves its connections to the garbage collector.
@@ -141,34 +139,26 @@ def test_a_training_outlives_its_server_and_is_found_again(
     until(lambda: training(the_hospital)["alive"] is False)
 
 
-def a_version(folder: Path, version: str) -> Path:
-    """The released bundle under another version's number."""
-    bundle = folder / version / "healthy-brain"
-    shutil.copytree(RELEASED, bundle)
-    metadata = {**read_json(bundle / METADATA), "version": version}
-    write_json(bundle / METADATA, metadata)
-    write_manifest(bundle)
-    return bundle
-
-
 def test_the_next_job_uses_a_new_version_and_a_rollback_undoes_it(
     the_hospital: AServer, tmp_path: Path
 ) -> None:
     before = the_hospital.wait(the_hospital.submit()["id"])
-    assert before["model"]["version"] == "0.2.0"
-    done = publish(
-        a_version(tmp_path, "9.9.9"), root=the_hospital.folder / "registry", terms=Terms(gates=())
-    )
+    assert before["model"]["version"] == QUICK
+    done = publish(quick_model(tmp_path, "9.9.9"), root=the_hospital.registry, terms=NO_GATES)
     assert done.serving
     assert the_hospital.ask("GET", "/counterpart/info").json["model"]["version"] == "9.9.9"
     after = the_hospital.wait(the_hospital.submit()["id"])
     assert after["id"] != before["id"] and after["model"]["version"] == "9.9.9"
     kept = the_hospital.ask("GET", f"/counterpart/jobs/{before['id']}/results/provenance").json
-    assert kept["version"] == "0.2.0", "what was computed before says by what"
+    assert kept["version"] == QUICK, "what was computed before says by what"
     answer = the_hospital.ask_json("POST", "/counterpart/models/rollback", {"reason": "a test"})
-    assert answer.json["version"] == "0.2.0"
+    assert answer.json["version"] == QUICK
     again = the_hospital.submit()
     assert (again["id"], again["state"]) == (before["id"], "done")
     listed = the_hospital.ask("GET", "/counterpart/models").json
-    assert [event["kind"] for event in listed["history"]] == ["publish", "rollback"]
-    assert {one["version"] for one in listed["models"]} >= {"0.2.0", "9.9.9"}
+    assert [event["kind"] for event in listed["history"]] == [
+        "publish",
+        "publish",
+        "rollback",
+    ]
+    assert {one["version"] for one in listed["models"]} >= {"0.2.0", QUICK, "9.9.9"}
