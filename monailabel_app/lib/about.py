@@ -92,6 +92,12 @@ def about_routes(server: Server, app_info: Callable[[], dict[str, Any]]) -> APIR
         app_info: What MONAI Label's app says of itself.
     """
     router = APIRouter(responses=ERRORS)
+    _add_facts(router, server, app_info)
+    _add_upkeep(router, server)
+    return router
+
+
+def _add_facts(router: APIRouter, server: Server, app_info: Callable[[], dict[str, Any]]) -> None:
     facts = _Facts(server)
 
     @router.get("/info/", tags=["MONAI Label: app"], summary="Models, trainers and studies")
@@ -122,6 +128,8 @@ def about_routes(server: Server, app_info: Callable[[], dict[str, Any]]) -> APIR
         image = images[0] if strategy == "first" else random.choice(images)  # nosec: no secret
         return {"id": image, "name": image}
 
+
+def _add_upkeep(router: APIRouter, server: Server) -> None:
     @router.get(
         "/logs/",
         tags=["Server"],
@@ -149,8 +157,6 @@ def about_routes(server: Server, app_info: Callable[[], dict[str, Any]]) -> APIR
     @router.get("/favicon.ico", include_in_schema=False)
     async def favicon() -> Response:
         return Response(status_code=204)
-
-    return router
 
 
 class _Facts:

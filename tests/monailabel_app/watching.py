@@ -10,7 +10,7 @@ from a_server import Answer, AServer
 
 # What a person cannot be expected to read: paths, types, errors, and frames of Python.
 _NOT_FOR_PEOPLE = re.compile(
-    r"Traceback|/tmp/|/home/|/work/|/usr/|site-packages|\.py\b|Errno|\bNone\b|NoneType|dictionary"
+    r"Traceback|/tmp/|/home/|/root/|/opt/|/usr/|site-packages|\.py\b|Errno|\bNone\b|NoneType|dictionary"
     r"|Error\b|Exception|<class|object at 0x|\bnull\b|pydantic|nibabel|utf-8' codec|invalid literal"
 )
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")

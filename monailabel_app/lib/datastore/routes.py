@@ -45,6 +45,7 @@ def datastore_routes(server: Server) -> APIRouter:
     router = APIRouter(prefix="/datastore", tags=["MONAI Label: datastore"], responses=ERRORS)
     _add_listing(router, server)
     _add_images(router, server)
+    _add_image_info(router, server)
     _add_labels(router, server)
     _add_label_info(router, server)
     return router
@@ -120,6 +121,10 @@ def _add_images(router: APIRouter, server: Server) -> None:
             error = "The image is a folder of slices."
             raise bad_request(error, "Fetch it from the archive.")
         return _file(path)
+
+
+def _add_image_info(router: APIRouter, server: Server) -> None:
+    studies = server.studies
 
     @router.get("/image/info", summary="What is known of an image")
     def image_info(image: ImageId) -> Response:

@@ -16,15 +16,8 @@ from torch import nn
 from counterpart.bundle import CARD, MANIFEST, METADATA, WEIGHTS, read_json, write_manifest
 from counterpart.cli import main
 from counterpart.errors import ModelError
-from counterpart.generative_import import conversion
-from counterpart.generative_import.comparison import (
-    NOT_INSTALLED,
-    TOLERANCE,
-    compare_with_generative,
-    example_inputs,
-    generative_network,
-    is_generative_installed,
-)
+from counterpart.generative_import import comparison, conversion
+from counterpart.generative_import.comparison import NOT_INSTALLED, TOLERANCE
 from counterpart.generative_import.conversion import (
     NETWORK,
     converted_network,
@@ -86,7 +79,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 each_variant = pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS.keys())
 needs_generative = pytest.mark.skipif(
-    not is_generative_installed(), reason="compares with monai-generative, which is not installed"
+    not comparison.is_generative_installed(), reason="monai-generative is not installed"
 )
 
 
@@ -142,7 +135,7 @@ def under_old_names(network: nn.Module) -> Weights:
 
 def answer(network: nn.Module, variant: dict[str, Any]) -> torch.Tensor:
     with torch.no_grad():
-        found: torch.Tensor = network(**example_inputs(size_of(variant)))
+        found: torch.Tensor = network(**comparison.example_inputs(size_of(variant)))
     return found
 
 
@@ -182,17 +175,15 @@ def test_a_renamed_core_network_answers_as_before(variant: dict[str, Any]) -> No
 
 def assert_the_same(found: nn.Module, expected: nn.Module, variant: dict[str, Any]) -> None:
     """Every weight bit for bit; answers but for rounding, for kernels go by a tensor's address."""
-    weights, known = found.state_dict(), expected.state_dict()
-    assert set(weights) == set(known)
-    assert all(torch.equal(weights[name], value) for name, value in known.items())
-    rounding = {"rtol": 1e-5, "atol": 2e-6}
-    torch.testing.assert_close(answer(found, variant), answer(expected, variant), **rounding)
+    torch.testing.assert_close(found.state_dict(), expected.state_dict(), rtol=0, atol=0)
+    answers = answer(found, variant), answer(expected, variant)
+    torch.testing.assert_close(*answers, rtol=1e-5, atol=2e-6)
 
 
 @needs_generative
 @each_variant
 def test_an_imported_network_answers_as_generative(variant: dict[str, Any], tmp_path: Path) -> None:
-    old = generative_network(size_of(variant))
+    old = comparison.generative_network(size_of(variant))
     randomise(old)
     torch.save({"model": old.state_dict()}, tmp_path / "trained.pt")
     config = a_config(tmp_path, arguments(variant))
@@ -213,12 +204,12 @@ def test_a_wrongly_read_network_is_refused_with_the_figure(variant: dict[str, An
     with torch.no_grad():
         network.get_parameter("conv_in.conv.bias").add_(100 * TOLERANCE)
     with pytest.raises(ModelError, match=r"differs from `generative` 0.* by up to 0\.0"):
-        compare_with_generative(network, weights, size_of(variant))
+        comparison.compare_with_generative(network, weights, size_of(variant))
 
 
 @needs_generative
 def test_an_untrained_network_is_refused(tmp_path: Path) -> None:
-    torch.save(generative_network(size_of({})).state_dict(), tmp_path / "fresh.pt")
+    torch.save(comparison.generative_network(size_of({})).state_dict(), tmp_path / "fresh.pt")
     config = a_config(tmp_path, arguments({}))
     with pytest.raises(ModelError, match="nothing but zeros: it has not been trained"):
         import_generative(tmp_path / "fresh.pt", tmp_path / "network", config=config)
@@ -358,7 +349,7 @@ def test_the_command_says_what_was_assumed_and_compared(
     said = capsys.readouterr().out
     assert "trained.ckpt: 2-D, channels 8–16" in said
     assert "Weights do not show norm_eps: generative's defaults were taken (norm_eps 1e-06)" in said
-    assert ("largest difference" if is_generative_installed() else NOT_INSTALLED) in said
+    assert ("largest difference" if comparison.is_generative_installed() else NOT_INSTALLED) in said
     assert main([*command, "-o", str(tmp_path / "other")]) == 1
     assert "norm_num_groups is 32 (the default)" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
