@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from counterpart.regions import RegionAtlas, read_atlas
 from counterpart.results import Result
 from counterpart.scans import Scan, read_scan, write_map
 from counterpart.stored_result import read_result, with_threshold
-from lib.inference.messages import Tell, Values
+from lib.inference.messages import Tell, Values, Work
 
 MASKS = ("mask", "brain")
 _READERS = (
@@ -140,7 +139,7 @@ def _atlas(arguments: Values) -> RegionAtlas | None:
     return read_atlas(path) if path.is_file() else None
 
 
-WORKS: dict[str, Callable[[Values, Tell], Values]] = {
+WORKS: dict[str, Work] = {
     "check": check,
     "check_label": check_label,
     "view": view,

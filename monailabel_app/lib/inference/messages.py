@@ -18,6 +18,7 @@ from lib.problems import Problem, unusable
 
 Tell = Callable[[str, float], None]
 Values = dict[str, Any]
+Work = Callable[[Values, Tell], Values]
 _SENTENCE = re.compile(r"(?<=[.!?;:])\s+")
 _FOLDERS = re.compile(r"(?<![\w.:/])/(?:[\w.@+ -]+/)+(?=[\w.])")
 # What another library said, in its own terms.

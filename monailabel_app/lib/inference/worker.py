@@ -14,13 +14,11 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable
 from typing import Any, TextIO
 
-from lib.inference.messages import Cancelled, Tell, Values, problem_of
+from lib.inference.messages import Cancelled, Values, Work, problem_of
 from lib.problems import Problem
 
-Work = Callable[[Values, Tell], Values]
 logger = logging.getLogger("counterpart.server")
 
 _NICENESS = 5  # so that the server answers at once while this process uses every core

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from lib.inference.messages import Task
 from lib.jobs.job import RESULTS, Job
@@ -12,17 +11,6 @@ from lib.jobs.queue import view_arguments, view_of
 from lib.problems import Problem, bad_request, conflict, not_found
 from lib.server import Server
 
-ResultName = Literal[
-    "counterpart",
-    "residual",
-    "anomaly",
-    "mask",
-    "findings",
-    "report",
-    "provenance",
-    "reconstruction",
-    "brain",
-]
 FORMATS = {
     "findings": ("json", "csv"),
     "report": ("html", "png"),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 ENDED = ("done", "failed", "cancelled")
-RESULTS = (
+ResultName = Literal[
     "counterpart",
     "residual",
     "anomaly",
@@ -20,7 +20,8 @@ RESULTS = (
     "provenance",
     "reconstruction",
     "brain",
-)
+]
+RESULTS: tuple[ResultName, ...] = get_args(ResultName)
 _SURE_FROM = 0.08
 
 

@@ -15,8 +15,8 @@ from lib.datastore.names import ARCHIVE_SUFFIXES, SCAN_SUFFIXES, checked_hash, s
 from lib.datastore.receiving import receive_stream, remove
 from lib.datastore.sessions import SessionStore
 from lib.datastore.uploads import Upload
-from lib.jobs.files import ResultName, result_file
-from lib.jobs.job import Job, JobRequest, JobStatus
+from lib.jobs.files import result_file
+from lib.jobs.job import Job, JobRequest, JobStatus, ResultName
 from lib.jobs.status import status_of
 from lib.parameters import JobId, ScanHash
 from lib.problems import ERRORS, Responses, bad_request
