@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from lib.datastore.receiving import content_hash
 from lib.problems import conflict, not_found
 
 MADE_OF = "made_of"  # in a label's info: the keyed hash of the scan that it was computed from
+_TRIES, _PAUSE_S = 5, 0.05
 _SEE = "GET /datastore/?output=all lists what there is."
 
 
@@ -193,8 +195,16 @@ class Studies:
 
     def refresh(self) -> None:
         """Take notice of files that came or went, and of what others have written of them."""
-        if isinstance(self.datastore, LocalDatastore):
-            self.datastore.refresh()
+        if not isinstance(self.datastore, LocalDatastore):
+            return
+        for left in reversed(range(_TRIES)):
+            try:
+                self.datastore.refresh()
+                return
+            except (RuntimeError, KeyError):  # MONAI Label's own watcher is at its list
+                if not left:
+                    raise
+                time.sleep(_PAUSE_S)
 
     def _own(self) -> None:
         if not self.is_local:
