@@ -1,0 +1,1 @@
+"""What the module *Healthy Counterpart* is made of; its shell is HealthyCounterpart.py."""
