@@ -10,6 +10,7 @@ from HealthyCounterpartLib.words import (
     duration,
     job_progress,
     problem_line,
+    reference_words,
     server_line,
     training_line,
 )
@@ -22,7 +23,11 @@ def an_info(*calibrations: Calibration) -> ServerInfo:
 
 
 def test_the_servers_line_names_model_user_and_calibrated_contrasts() -> None:
-    info = an_info(Calibration("T1", 40, 16.6, 1 / 41), Calibration("FLAIR", 12, 12.9, None))
+    info = an_info(
+        Calibration("T1", 12, 14.0, None),
+        Calibration("T1", 40, 16.6, 1 / 41),
+        Calibration("FLAIR", 12, 12.9, None),
+    )
     line = server_line("http://127.0.0.1:8000", info)
     assert line.text == (
         "Connected to http://127.0.0.1:8000 as ada. Model healthy-brain 0.2.0 (c1102fe4). "
@@ -64,7 +69,8 @@ def test_a_running_job_tells_stage_and_time_left() -> None:
 
 
 def test_a_lost_connection_says_when_it_is_tried_again() -> None:
-    assert "again in 4 s" in job_progress(JobProgress("lost", retry_s=4.0)).text
+    told = JobProgress("lost", stage="Nobody answers.", retry_s=4.2)
+    assert job_progress(told).text.startswith("Nobody answers. Trying again in 4 s")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +118,10 @@ def test_the_cohort_tells_advice_and_what_is_refused() -> None:
                 "state": "done",
                 "version": "0.3.0",
                 "published": False,
-                "verdicts": [{"passed": True, "reason": "x"}, {"passed": False, "reason": "Worse."}],
+                "verdicts": [
+                    {"passed": True, "reason": "x"},
+                    {"passed": False, "reason": "Worse."},
+                ],
             },
             "Version 0.3.0 was trained but does not serve: Worse.",
             "plain",
@@ -124,3 +133,15 @@ def test_the_cohort_tells_advice_and_what_is_refused() -> None:
 def test_training_is_told_in_words(training: dict, said: str, mood: str) -> None:
     line = training_line(training)
     assert said in line.text and line.mood == mood
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ({"id": "healthy-012", "similarity": 0.8312}, "healthy-012, similarity 0.83"),
+        ({"id": "healthy-012"}, "healthy-012"),
+        ("healthy-012", "healthy-012"),
+    ],
+)
+def test_references_are_told_by_id_and_similarity(reference: object, said: str) -> None:
+    assert reference_words(reference) == said

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 REPORT = "report"
+_BREATH_S = 0.03  # in which the threads work, where the application holds the interpreter
 
 
 class Controller:
@@ -87,7 +88,7 @@ class Controller:
 
     def tick(self) -> None:
         """Take what the worker brings; a timer calls this about ten times a second."""
-        events = self._with.worker.drain()
+        events = self._with.worker.drain(_BREATH_S)
         for event in events:
             self._do(lambda event=event: self._take(event), show=False)
         self.connection.tick()
@@ -309,7 +310,7 @@ class Controller:
         if self.review.run is None:
             return
         if kind == REPORT:
-            client, job = self.connection.client(), self.review.facts.job_id
+            client, job = self.connection.client(), self.review.facts.job
 
             def work(work: Work) -> Path:
                 client.fetch(job, "report", "html", path, lambda fraction: None, work.stop)

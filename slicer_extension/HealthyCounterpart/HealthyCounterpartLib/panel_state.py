@@ -9,6 +9,7 @@ from HealthyCounterpartLib.findings import evidence_line
 from HealthyCounterpartLib.generation import Generation
 from HealthyCounterpartLib.overlay import RESIDUAL_UNIT, SCORE, SCORE_UNIT
 from HealthyCounterpartLib.review import Review
+from HealthyCounterpartLib.words import reference_words
 
 
 def connection_state(connection: Connection) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def review_state(review: Review) -> dict[str, Any]:
         "run": [run.id for run in review.runs].index(review.run.id),
         "evidence": evidence_line(review.rows, review.facts.evidence),
         "warnings": tuple(review.facts.warnings),
-        "references": tuple(review.facts.references),
+        "references": tuple(reference_words(one) for one in review.facts.references),
         "findings": review.rows,
         "selected": review.row,
     }

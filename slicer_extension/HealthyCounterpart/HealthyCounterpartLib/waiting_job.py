@@ -39,10 +39,13 @@ class WaitingJob:
 
     def look(self) -> None:
         """Ask how far the newest remembered job is; without one, nothing is asked."""
-        self.job, self.words, self._asking = None, "", None
         known = self._jobs.at(self._connection.url)
-        if known and self._connection.ready:
-            newest, client = known[0], self._connection.client()
+        newest = known[0] if known and self._connection.ready else None
+        if newest != self.job:
+            self.job, self.words = None, ""
+        self._asking = None
+        if newest is not None:
+            client = self._connection.client()
             self._asking = self._with.worker.start(
                 KIND, lambda work: (newest, client.job(newest.id))
             )

@@ -22,13 +22,14 @@ def server_line(url: str, info: ServerInfo) -> Line:
         _("Model {model}.").format(model=model),
     ]
     healthy = [one for one in info.calibrations if one.p_floor is not None]
-    simulated = [one.contrast for one in info.calibrations if one.p_floor is None]
+    known = {one.contrast for one in healthy}
+    simulated = [one.contrast for one in info.calibrations if one.contrast not in known]
     if healthy:
-        known = ", ".join(
+        calibrated = ", ".join(
             _("{contrast} on {n} healthy scans").format(contrast=one.contrast, n=one.scans)
             for one in healthy
         )
-        said.append(_("Calibrated: {known}.").format(known=known))
+        said.append(_("Calibrated: {contrasts}.").format(contrasts=calibrated))
     if simulated:
         said.append(
             _("Not calibrated, without p-values: {contrasts}.").format(
@@ -53,8 +54,8 @@ def job_progress(told: JobProgress) -> Progress:
         percent = round(100 * (told.fraction or 0.0))
         return Progress(_("Sending the scan: {n} %").format(n=percent), told.fraction)
     if told.phase == "lost":
-        text = _("The connection is lost; trying again in {n} s. The server goes on.")
-        return Progress(text.format(n=round(told.retry_s or 0.0)), None)
+        text = _("{why} Trying again in {n} s; a job goes on at the server.")
+        return Progress(text.format(why=told.stage, n=max(1, round(told.retry_s))), None)
     if told.phase == "waiting":
         return Progress(_waiting(told.position), None)
     if told.phase == "fetching":
@@ -64,6 +65,16 @@ def job_progress(told: JobProgress) -> Progress:
         left = _("{stage}, about {left} left")
         text = left.format(stage=text, left=duration(told.seconds_left))
     return Progress(text, told.fraction)
+
+
+def reference_words(reference: Any) -> str:
+    """A healthy reference that a server names: its pseudonymous id, and how similar it is."""
+    if not isinstance(reference, Mapping):
+        return str(reference)
+    name, similarity = str(reference.get("id", "")), reference.get("similarity")
+    if isinstance(similarity, (int, float)):
+        return _("{id}, similarity {similarity:.2f}").format(id=name, similarity=similarity)
+    return name
 
 
 def _waiting(position: Optional[int]) -> str:

@@ -1,0 +1,103 @@
+"""Says in the corner of a slice view that what it shows was made by a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import vtk
+
+from HealthyCounterpartLib.scene.layers import shows_synthesised
+from HealthyCounterpartLib.scene.marks import DISCLAIMER
+from HealthyCounterpartLib.scene.runs import every_node
+
+FONT_SIZE = 14
+MARGIN = 0.01  # of the view
+
+
+class CornerNotes:
+    """Keeps the note in the top right corner of each view that shows a synthesised volume.
+
+    Args:
+        scene: MRML scene.
+        renderer_of: Renderer of the slice view of this name; None where there is none.
+    """
+
+    def __init__(self, scene: Any, renderer_of: Callable[[str], Any]) -> None:
+        self._scene = scene
+        self._renderer_of = renderer_of
+        self._notes: dict[str, tuple[Any, Any]] = {}
+        self._observed: dict[str, tuple[Any, int]] = {}
+        events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent)
+        self._tags = [scene.AddObserver(event, self._follow) for event in events]
+        self._follow()
+
+    def update(self) -> None:
+        """Put the notes where they belong now."""
+        shown = {
+            composite.GetLayoutName(): shows_synthesised(self._scene, composite)
+            for composite in every_node(self._scene, "vtkMRMLSliceCompositeNode")
+        }
+        for view in set(self._notes) - set(shown):
+            self._take_away(view)
+        for view, noted in shown.items():
+            self._put(view) if noted else self._take_away(view)
+
+    def close(self) -> None:
+        """Take all notes away and look at the scene no more."""
+        for tag in self._tags:
+            self._scene.RemoveObserver(tag)
+        self._tags = []
+        for composite, tag in self._observed.values():
+            composite.RemoveObserver(tag)
+        self._observed = {}
+        for view in list(self._notes):
+            self._take_away(view)
+
+    def _follow(self, *_event: Any) -> None:
+        """Observe the views there are; each view has one node that says what it shows."""
+        there = {
+            composite.GetID(): composite
+            for composite in every_node(self._scene, "vtkMRMLSliceCompositeNode")
+        }
+        for number in set(self._observed) - set(there):
+            composite, tag = self._observed.pop(number)
+            composite.RemoveObserver(tag)
+        for number in set(there) - set(self._observed):
+            tag = there[number].AddObserver(vtk.vtkCommand.ModifiedEvent, self._modified)
+            self._observed[number] = (there[number], tag)
+        self.update()
+
+    def _modified(self, *_event: Any) -> None:
+        self.update()
+
+    def _put(self, view: str) -> None:
+        renderer = self._renderer_of(view)
+        if view in self._notes and self._notes[view][0] is not renderer:
+            self._take_away(view)
+        if renderer is None or view in self._notes:
+            return
+        note = _new_note()
+        renderer.AddViewProp(note)
+        self._notes[view] = (renderer, note)
+
+    def _take_away(self, view: str) -> None:
+        if view in self._notes:
+            renderer, note = self._notes.pop(view)
+            renderer.RemoveViewProp(note)
+
+
+def _new_note() -> vtk.vtkTextActor:
+    note = vtk.vtkTextActor()
+    note.SetInput(DISCLAIMER)
+    note.SetTextScaleModeToNone()
+    note.GetPositionCoordinate().SetCoordinateSystemToNormalizedViewport()
+    note.SetPosition(1 - MARGIN, 1 - MARGIN)
+    style = note.GetTextProperty()
+    style.SetFontSize(FONT_SIZE)
+    style.SetColor(1.0, 0.85, 0.3)
+    style.SetShadow(True)
+    style.SetJustificationToRight()
+    style.SetVerticalJustificationToTop()
+    note.PickableOff()
+    return note

@@ -1,0 +1,108 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import vtk
+from slice_pictures import SliceViews
+
+from HealthyCounterpartLib.corner_notes import CornerNotes
+from HealthyCounterpartLib.overlay import Overlay
+from HealthyCounterpartLib.scene.layouts import ROW_VIEWS
+from HealthyCounterpartLib.scene.runs import Run
+
+OVERLAY = Overlay(hide_below=12.9, saturate_above=60.0)
+
+
+@pytest.fixture
+def some_views(a_scene: Any) -> SliceViews:
+    return SliceViews(a_scene)
+
+
+@pytest.fixture
+def some_notes(a_scene: Any, some_views: SliceViews) -> CornerNotes:
+    return CornerNotes(a_scene, some_views.renderer_of)
+
+
+def test_views_with_a_synthesised_volume_say_so(
+    some_views: SliceViews, some_notes: CornerNotes, the_counterparts: Any, a_run: Run
+) -> None:
+    assert not any(_note(some_views, name) for name in some_views.views)
+    the_counterparts.show(a_run, OVERLAY, "row")
+    assert [bool(_note(some_views, name)) for name in ROW_VIEWS] == [False, True, True]
+    assert _note(some_views, ROW_VIEWS[1]) == "AI-generated, research use only"
+
+
+def test_the_note_goes_while_the_original_is_held(
+    some_views: SliceViews, some_notes: CornerNotes, the_counterparts: Any, a_run: Run
+) -> None:
+    the_counterparts.show(a_run, OVERLAY, "single")
+    assert _note(some_views, "Red")
+    the_counterparts.hold_original(a_run, True, OVERLAY)
+    assert not _note(some_views, "Red")
+    the_counterparts.hold_original(a_run, False, OVERLAY)
+    assert _note(some_views, "Red")
+    the_counterparts.recolour(a_run, replace(OVERLAY, opacity=0.0))
+    assert not _note(some_views, "Red")
+
+
+def test_a_synthesised_volume_that_the_reader_shows_is_noted_too(
+    a_scene: Any, some_views: SliceViews, some_notes: CornerNotes, a_run: Run
+) -> None:
+    composite = some_views["Green"].logic.GetSliceCompositeNode()
+    composite.SetBackgroundVolumeID(a_run.counterpart.GetID())
+    assert _note(some_views, "Green")
+    composite.SetBackgroundVolumeID(a_run.scan.GetID())
+    assert not _note(some_views, "Green")
+
+
+def test_a_removed_volume_takes_its_note_along(
+    a_scene: Any, some_views: SliceViews, some_notes: CornerNotes, a_run: Run
+) -> None:
+    composite = some_views["Green"].logic.GetSliceCompositeNode()
+    composite.SetBackgroundVolumeID(a_run.counterpart.GetID())
+    a_scene.RemoveNode(a_run.counterpart)
+    assert not _note(some_views, "Green")
+
+
+def test_closing_takes_all_notes_away_and_looks_no_more(
+    some_views: SliceViews, some_notes: CornerNotes, the_counterparts: Any, a_run: Run
+) -> None:
+    the_counterparts.show(a_run, OVERLAY, "single")
+    some_notes.close()
+    assert not _note(some_views, "Red")
+    the_counterparts.show(a_run, OVERLAY, "row")
+    assert not any(_note(some_views, name) for name in some_views.views)
+
+
+def test_a_closed_scene_leaves_no_note(
+    a_scene: Any,
+    some_views: SliceViews,
+    some_notes: CornerNotes,
+    the_counterparts: Any,
+    a_run: Run,
+) -> None:
+    the_counterparts.show(a_run, OVERLAY, "single")
+    a_scene.Clear(False)
+    assert not _note(some_views, "Red")
+
+
+def test_the_note_is_drawn_in_the_top_right_corner(
+    a_scene: Any, the_counterparts: Any, a_run: Run
+) -> None:
+    views = SliceViews(a_scene, (300, 200), drawn=True)
+    notes = CornerNotes(a_scene, views.renderer_of)
+    try:
+        the_counterparts.show(a_run, replace(OVERLAY, sign="darker"), "single")
+        picture, pixels = views["Red"].picture(), views["Red"].pixels()
+        drawn = (picture[:25, 60:] != pixels[:25, 60:]).any(axis=2)
+        assert drawn.sum() > 150
+        assert drawn[:, -30:].any()
+    finally:
+        notes.close()
+        views.close()
+
+
+def _note(views: SliceViews, name: str) -> str:
+    props = views.renderer_of(name).GetViewProps()
+    found = (props.GetItemAsObject(index) for index in range(props.GetNumberOfItems()))
+    return "".join(one.GetInput() for one in found if isinstance(one, vtk.vtkTextActor))
