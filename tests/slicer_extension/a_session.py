@@ -1,10 +1,12 @@
-"""A sitting at the module without its widgets: controller, scene, worker, and what the panel got."""
+"""A sitting at the module without its widgets: controller, scene, worker, and the states shown."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from typing import Any
+
+from plain_settings import PlainSettings
 
 from HealthyCounterpartLib.client import ServerClient
 from HealthyCounterpartLib.collaborators import Collaborators
@@ -13,7 +15,6 @@ from HealthyCounterpartLib.overlay import BOTH, FOUR_UP, SCORE
 from HealthyCounterpartLib.scene.counterpart_scene import CounterpartScene
 from HealthyCounterpartLib.view_state import ViewState
 from HealthyCounterpartLib.worker import Worker
-from plain_settings import PlainSettings
 
 PATIENCE_S = 120.0
 

@@ -24,3 +24,15 @@ def make_scene(folder: Path) -> Any:
     files.SetCacheManager(cache)
     scene.SetDataIOManager(files)
     return scene
+
+
+def close_scene(scene: Any) -> None:
+    """Empty a scene, and let what the application gave it go.
+
+    Args:
+        scene: From `make_scene`.
+    """
+    scene.colours.SetMRMLScene(None)
+    scene.Clear(True)
+    scene.SetDataIOManager(None)
+    scene.colours = None

@@ -103,6 +103,8 @@ class SlicePicture:
         if self._window is not None:
             self._managers.SetMRMLDisplayableNode(None)
             self._window.Finalize()
+            self._window = None
+        self.logic.SetMRMLScene(None)
 
     def _open_window(self, views: SliceViews) -> None:
         self._window = vtk.vtkRenderWindow()
@@ -158,15 +160,16 @@ class SliceViews:
         if drawn and scene.GetFirstNodeByClass("vtkMRMLCrosshairNode") is None:
             scene.AddNode(slicer.vtkMRMLCrosshairNode())
         self.factory = slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance()
-        self.factory.SetMRMLApplicationLogic(self.application)
-        for manager in MANAGERS:
+        if drawn:
+            self.factory.SetMRMLApplicationLogic(self.application)
+        for manager in MANAGERS if drawn else ():
             if not self.factory.IsDisplayableManagerRegistered(manager):
                 self.factory.RegisterDisplayableManager(manager)
         self.logics = vtk.vtkCollection()
         self.application.SetSliceLogics(self.logics)
         self._size, self._drawn = size, drawn
         self.views: dict[str, SlicePicture] = {}
-        node = self.layout.GetLayoutNode()
+        self._layout_node = node = self.layout.GetLayoutNode()
         self._layout_tag = node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._open_views)
         if not node.GetViewArrangement():
             node.SetViewArrangement(node.SlicerLayoutFourUpView)
@@ -199,10 +202,20 @@ class SliceViews:
         return _joined([upper, lower], 0, gap)
 
     def close(self) -> None:
-        """Let all windows go."""
-        self.layout.GetLayoutNode().RemoveObserver(self._layout_tag)
+        """Let windows and logics go, in the order in which they need each other."""
+        if self._layout_node is None:
+            return
+        self._layout_node.RemoveObserver(self._layout_tag)
+        self._layout_node = None
         for view in self.views.values():
             view.close()
+        self.views.clear()
+        self.logics.RemoveAllItems()
+        self.application.SetSliceLogics(None)
+        if self._drawn:
+            self.factory.SetMRMLApplicationLogic(None)
+        self.layout.SetMRMLScene(None)
+        self.application.SetMRMLScene(None)
 
 
 def write_png(picture: np.ndarray, path: Any) -> None:

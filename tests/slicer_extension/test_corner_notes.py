@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,13 +15,10 @@ OVERLAY = Overlay(hide_below=12.9, saturate_above=60.0)
 
 
 @pytest.fixture
-def some_views(a_scene: Any) -> SliceViews:
-    return SliceViews(a_scene)
-
-
-@pytest.fixture
-def some_notes(a_scene: Any, some_views: SliceViews) -> CornerNotes:
-    return CornerNotes(a_scene, some_views.renderer_of)
+def some_notes(a_scene: Any, some_views: SliceViews) -> Iterator[CornerNotes]:
+    notes = CornerNotes(a_scene, some_views.renderer_of)
+    yield notes
+    notes.close()
 
 
 def test_views_with_a_synthesised_volume_say_so(

@@ -1,12 +1,18 @@
 """The order of findings, and the evidence in plain words."""
 
 import pytest
+
 from HealthyCounterpartLib.finding_row import FindingRow
 from HealthyCounterpartLib.findings import evidence_line, in_order
 from HealthyCounterpartLib.view_state import BAD, GOOD, PLAIN
 
 CALIBRATED = {"p_value": 0.024, "p_floor": 0.024, "healthy_scans": 40}
-SIMULATED = {"p_value": None, "p_floor": None, "healthy_scans": 0}
+SIMULATED = {
+    "p_value": None,
+    "p_floor": None,
+    "healthy_scans": 0,
+    "reason": "Rendered heads alone.",
+}
 
 
 def a_row(number: int, volume_ml: float = 1.0, peak: float = 5.0, p: float | None = None):
@@ -59,8 +65,8 @@ def test_scores_of_an_uncalibrated_contrast_are_never_called_p_values(
     number: int, said: str
 ) -> None:
     line = evidence_line([a_row(n) for n in range(number)], SIMULATED)
-    first = "This contrast is not calibrated: the scores are not p-values."
-    assert line.text.startswith(f"{first} {said}")
+    first = "This contrast is not calibrated for this scan: the scores are not p-values."
+    assert line.text.startswith(f"{first} Rendered heads alone. {said}")
     assert line.mood == BAD and "healthy brains show" not in line.text
 
 

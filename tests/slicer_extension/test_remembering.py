@@ -1,8 +1,9 @@
 """What is kept when Slicer is closed: jobs and consent."""
 
+from plain_settings import PlainSettings
+
 from HealthyCounterpartLib.consent import Consent
 from HealthyCounterpartLib.known_jobs import KnownJobs, RememberedJob
-from plain_settings import PlainSettings
 
 HERE, THERE = "http://127.0.0.1:8000", "https://mri.example"
 

@@ -1,6 +1,7 @@
 """What the panel says of the server, of jobs and of training."""
 
 import pytest
+
 from HealthyCounterpartLib.jobs import JobProgress
 from HealthyCounterpartLib.problems import ServerProblem
 from HealthyCounterpartLib.server_facts import Calibration, ModelName, ServerInfo

@@ -42,7 +42,9 @@ def evidence_line(rows: Iterable[FindingRow], evidence: Mapping[str, Any]) -> Li
     """
     found = tuple(rows)
     if evidence.get("p_value") is None or evidence.get("p_floor") is None:
-        return Line(f"{_not_calibrated()} {_found_at_all(len(found))}", BAD)
+        why = str(evidence.get("reason") or "")
+        said = (_not_calibrated(), why, _found_at_all(len(found)))
+        return Line(" ".join(one for one in said if one), BAD)
     scans, floor = int(evidence["healthy_scans"]), float(evidence["p_floor"])
     beside = _("Compared with {n} healthy scans; the least possible p is {floor:.3f}.").format(
         n=scans, floor=floor
@@ -63,7 +65,7 @@ def evidence_line(rows: Iterable[FindingRow], evidence: Mapping[str, Any]) -> Li
 
 
 def _not_calibrated() -> str:
-    return _("This contrast is not calibrated: the scores are not p-values.")
+    return _("This contrast is not calibrated for this scan: the scores are not p-values.")
 
 
 def _nothing_beyond() -> str:

@@ -12,7 +12,7 @@ from HealthyCounterpartLib.connection import Connection
 from HealthyCounterpartLib.consent import Consent
 from HealthyCounterpartLib.jobs import JobProgress
 from HealthyCounterpartLib.known_jobs import KnownJobs, RememberedJob
-from HealthyCounterpartLib.problems import CounterpartProblem, ServerProblem
+from HealthyCounterpartLib.problems import CounterpartProblem, ScanProblem, ServerProblem
 from HealthyCounterpartLib.scan_source import KnownJob, SceneScan, StudyScan
 from HealthyCounterpartLib.translation import _
 from HealthyCounterpartLib.view_state import GOOD, Line, Progress
@@ -75,7 +75,7 @@ class Generation:
         if self.busy:
             return
         if study:
-            known = self._with.scene.study_volume(study)
+            known = self._with.scene.study_volume(study, self._connection.url)
             self._begin(Wanted(StudyScan(study), known, study, contrast))
         else:
             self._with_scan(volume, contrast, "")
@@ -90,7 +90,7 @@ class Generation:
         if self.busy:
             return
         if job.study:
-            known = self._with.scene.study_volume(job.study)
+            known = self._with.scene.study_volume(job.study, job.url)
             self._begin(Wanted(KnownJob(job.id), known, job.study, job.contrast, job.id))
         else:
             self._with_scan(volume, job.contrast, job.id)
@@ -136,7 +136,12 @@ class Generation:
                 return None
             volume = wanted.volume
             if volume is None and arrived.study_file is not None:
-                volume = self._with.scene.add_study(arrived.study_file, wanted.study)
+                volume = self._with.scene.add_study(arrived.study_file, wanted.study, self._url)
+            if not self._with.scene.holds(volume):
+                raise ScanProblem(
+                    _("The scan was removed from the scene while its counterpart was made."),
+                    _("Load it again, choose it, and press Fetch."),
+                )
             run = self._with.scene.add_run(volume, arrived.delivery, self._with.now())
         except CounterpartProblem as problem:
             self.message = problem_line(problem)

@@ -76,6 +76,7 @@ class ViewState:
         from_server: Whether the scan is a study of the server, not a volume of the scene.
         studies: Ids of the server's studies.
         study: The chosen one; empty for none.
+        contrast: As chosen; empty leaves it to the server; None leaves the panel's choice alone.
         consent_host: Host that may get the scan only if the reader agrees; empty: no question.
         can_generate: Whether *Generate healthy counterpart* can be pressed.
         hint: Why it cannot, or what it will do.
@@ -102,6 +103,7 @@ class ViewState:
     from_server: bool = False
     studies: tuple[str, ...] = ()
     study: str = ""
+    contrast: Optional[str] = None
     consent_host: str = ""
     can_generate: bool = False
     hint: str = ""

@@ -1,5 +1,6 @@
 """What the slice views show, by the pixels that Slicer's slice logics compute."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,21 @@ class Shown:
 
 
 @pytest.fixture
-def shown(a_scene: Any, a_phantom: Phantom, tmp_path: Path) -> Shown:
-    made = Shown(a_scene, a_phantom, tmp_path / "delivery")
+def new_shown(a_scene: Any, tmp_path: Path) -> Iterator[Callable[..., Shown]]:
+    made: list[Shown] = []
+
+    def make(phantom: Phantom, drawn: bool = False) -> Shown:
+        made.append(Shown(a_scene, phantom, tmp_path / "delivery", drawn))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.views.close()
+
+
+@pytest.fixture
+def shown(new_shown: Callable[..., Shown], a_phantom: Phantom) -> Shown:
+    made = new_shown(a_phantom)
     made.counterparts.show(made.run, OVERLAY, "four-up")
     return made
 
@@ -211,9 +225,9 @@ def test_colours_that_the_reader_chose_stay(shown: Shown) -> None:
 
 @pytest.mark.parametrize("kind", ["linear", "grid"])
 def test_a_scan_under_a_transform_is_coloured_where_it_is_seen(
-    a_scene: Any, a_phantom: Phantom, kind: str, tmp_path: Path
+    a_scene: Any, new_shown: Callable[..., Shown], a_phantom: Phantom, kind: str
 ) -> None:
-    made = Shown(a_scene, a_phantom, tmp_path / "delivery")
+    made = new_shown(a_phantom)
     transform = _transform(a_scene, kind)
     for node in (made.run.scan, made.run.counterpart, made.run.anomaly, made.run.residual):
         node.SetAndObserveTransformNodeID(transform.GetID())
@@ -227,10 +241,10 @@ def test_a_scan_under_a_transform_is_coloured_where_it_is_seen(
 
 @pytest.mark.parametrize("turned", [(1, 1, 1), (-1, 1, 1), (1, 1, -1), (-1, -1, -1)], ids=str)
 def test_handedness_does_not_move_the_colours(
-    a_scene: Any, turned: tuple[int, int, int], tmp_path: Path
+    new_shown: Callable[..., Shown], turned: tuple[int, int, int]
 ) -> None:
     phantom = Phantom(affine=orthonormal(OBLIQUE) @ np.diag([*turned, 1.0]))
-    made = Shown(a_scene, phantom, tmp_path / "delivery")
+    made = new_shown(phantom)
     made.counterparts.show(made.run, OVERLAY, "four-up")
     brighter, darker = (place.centre for place in phantom.places)
     assert made.pixel(brighter)[0] > made.pixel(brighter)[2] + 60
@@ -267,24 +281,31 @@ def test_without_views_a_run_is_shown_all_the_same(
 
 
 def test_legend_and_outline_are_drawn_also_in_views_that_are_opened_later(
-    a_scene: Any, a_phantom: Phantom, tmp_path: Path
+    new_shown: Callable[..., Shown], a_phantom: Phantom
 ) -> None:
-    made = Shown(a_scene, a_phantom, tmp_path / "delivery", drawn=True)
-    try:
-        made.counterparts.show(made.run, OVERLAY, "row")
-        overlay = made.views[ROW_VIEWS[2]]
-        legend = overlay.picture()[:, 120:].astype(int)
-        warm = (legend[..., 0] > legend[..., 2] + 80).sum()
-        cool = (legend[..., 2] > legend[..., 0] + 80).sum()
-        assert min(warm, cool) > 50
-        made.counterparts.select(made.run, 1)
-        changed = (overlay.picture() != overlay.pixels()).any(axis=2)
-        magenta = overlay.picture()[changed].astype(int)
-        assert ((magenta[:, 0] > 200) & (magenta[:, 1] < 130) & (magenta[:, 2] > 200)).sum() > 20
-        made.counterparts.hold_original(made.run, True, OVERLAY)
-        assert np.array_equal(overlay.picture(), overlay.pixels())
-    finally:
-        made.views.close()
+    made = new_shown(a_phantom, drawn=True)
+    made.counterparts.show(made.run, OVERLAY, "row")
+    overlay = made.views[ROW_VIEWS[2]]
+    legend = overlay.picture()[:, 120:].astype(int)
+    warm = (legend[..., 0] > legend[..., 2] + 80).sum()
+    cool = (legend[..., 2] > legend[..., 0] + 80).sum()
+    assert min(warm, cool) > 50
+    made.counterparts.select(made.run, 1)
+    changed = (overlay.picture() != overlay.pixels()).any(axis=2)
+    magenta = overlay.picture()[changed].astype(int)
+    assert ((magenta[:, 0] > 200) & (magenta[:, 1] < 130) & (magenta[:, 2] > 200)).sum() > 20
+    made.counterparts.hold_original(made.run, True, OVERLAY)
+    assert np.array_equal(overlay.picture(), overlay.pixels())
+
+
+def test_the_legend_follows_the_slider(new_shown: Callable[..., Shown], a_phantom: Phantom) -> None:
+    made = new_shown(a_phantom, drawn=True)
+    made.counterparts.show(made.run, OVERLAY, "single")
+    before = made.views["Red"].picture()
+    made.counterparts.recolour(made.run, replace(OVERLAY, hide_below=45.0, saturate_above=400.0))
+    after = made.views["Red"].picture()
+    legend = (slice(None), slice(110, None))
+    assert (before[legend] != after[legend]).any(axis=2).sum() > 100
 
 
 def _transform(scene: Any, kind: str) -> Any:

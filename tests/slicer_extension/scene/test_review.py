@@ -13,11 +13,6 @@ from HealthyCounterpartLib.scene.runs import Run, every_node
 from HealthyCounterpartLib.scene.segmentation import ORANGE, segment_id
 
 
-@pytest.fixture
-def some_views(a_scene: Any) -> SliceViews:
-    return SliceViews(a_scene)
-
-
 def test_selecting_a_finding_moves_every_view_to_it(
     some_views: SliceViews, the_counterparts: CounterpartScene, a_run: Run
 ) -> None:

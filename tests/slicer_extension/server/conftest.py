@@ -32,7 +32,9 @@ class FirstRun:
 @pytest.fixture(scope="session")
 def the_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AServer]:
     """A running server that wants tokens; asks as the administrator."""
-    server = AServer(tmp_path_factory.mktemp("server"), dict(GUARDED), token=TOKENS["admin"])
+    server = AServer(
+        tmp_path_factory.mktemp("server"), dict(GUARDED), host="0.0.0.0", token=TOKENS["admin"]
+    )
     server.prepare()
     write_token_file(server)
     server.start()

@@ -102,7 +102,7 @@ def test_a_study_of_the_server_is_fetched_and_read_without_being_sent(
     assert state.message.mood == GOOD, state.message
     assert session.parameters.scan is not None
     assert not any("Sending" in one.progress.text for one in session.panel.states if one.progress)
-    assert "healthy brains show" in state.evidence.text
+    assert "not of the calibrated kind" in state.evidence.text
     before = len(slicer_volumes(session.scene))
     session.generate()
     assert len(slicer_volumes(session.scene)) == before + 3  # the study itself is there already

@@ -54,9 +54,32 @@ class CounterpartScene:
         """The scan that the reader is at; None for none."""
         return scans.active_volume(self._scene)
 
-    def add_study(self, path: Path, image: str) -> Any:
+    def holds(self, volume: Any) -> bool:
+        """Whether a volume is still in the scene.
+
+        Args:
+            volume: Node, or None.
+        """
+        return volume is not None and volume.GetScene() is self._scene
+
+    def add_study(self, path: Path, image: str, url: str) -> Any:
         """A fetched study of the server, as a volume of the scene: see `arrival.add_study`."""
-        return arrival.add_study(self._scene, path, image)
+        volume = arrival.add_study(self._scene, path, image)
+        marks.mark(volume, {marks.STUDY: image, marks.SERVER: url})
+        return volume
+
+    def study_volume(self, image: str, url: str) -> Any:
+        """The volume of a study that was fetched before; None for none.
+
+        Args:
+            image: Id of the study.
+            url: Of its server.
+        """
+        wanted = (marks.plain(image, marks.LONGEST), marks.plain(url, marks.LONGEST))
+        for node in runs.every_node(self._scene, "vtkMRMLScalarVolumeNode"):
+            if (node.GetAttribute(marks.STUDY), node.GetAttribute(marks.SERVER)) == wanted:
+                return node
+        return None
 
     def add_run(self, volume: Any, delivery: Delivery, when: str) -> Run:
         """Put results into the scene, all or nothing: see `arrival.add_run`."""

@@ -16,6 +16,8 @@ CONTRAST = "HealthyCounterpart.Contrast"
 THRESHOLD = "HealthyCounterpart.Threshold"
 COLOURS = "HealthyCounterpart.Colours"  # of a colour table that is ours to change
 LARGEST = "HealthyCounterpart.Largest"
+STUDY = "HealthyCounterpart.Study"  # of a scan that came from a server: its id there
+SERVER = "HealthyCounterpart.Server"
 SCAN = "healthyCounterpartScan"  # reference from each node of a run to its scan
 
 COUNTERPART, RESIDUAL, ANOMALY = "counterpart", "residual", "anomaly"
