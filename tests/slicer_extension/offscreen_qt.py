@@ -40,7 +40,7 @@ class qMRMLWidget(QtWidgets.QWidget):  # noqa: N801
         super().__init__(parent)
         self._scene: Any = None
 
-    def setMRMLScene(self, scene: Any) -> None:  # noqa: N802
+    def setMRMLScene(self, scene: Any) -> None:
         self._scene = scene
 
 
@@ -67,7 +67,7 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):  # noqa: N801
 
     collapsed = QtCore.Property(bool, _collapsed, _set_collapsed)
 
-    def childEvent(self, event: Any) -> None:  # noqa: N802
+    def childEvent(self, event: Any) -> None:
         super().childEvent(event)
         if event.type() == QtCore.QEvent.Type.ChildPolished and self._collapsed():
             self._fold(False)
@@ -78,28 +78,29 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):  # noqa: N801
         self.updateGeometry()
         self.contentsCollapsed.emit(not shown)
 
-    def hitButton(self, position: Any) -> bool:  # noqa: N802
+    def hitButton(self, position: Any) -> bool:
         return position.y() < self.HEAD
 
-    def sizeHint(self) -> Any:  # noqa: N802
+    def sizeHint(self) -> Any:
         layout = self.layout()
         if self._collapsed() or layout is None:
             return QtCore.QSize(100, self.HEAD)
         return layout.totalSizeHint()
 
-    def hasHeightForWidth(self) -> bool:  # noqa: N802
-        return self.layout() is not None and not self._collapsed()
+    def hasHeightForWidth(self) -> bool:
+        layout = self.layout()
+        return layout is not None and layout.hasHeightForWidth() and not self._collapsed()
 
-    def heightForWidth(self, width: int) -> int:  # noqa: N802
+    def heightForWidth(self, width: int) -> int:
         return self.layout().totalHeightForWidth(width)
 
-    def minimumSizeHint(self) -> Any:  # noqa: N802
+    def minimumSizeHint(self) -> Any:
         layout = self.layout()
         if self._collapsed() or layout is None:
             return QtCore.QSize(0, self.HEAD)
         return layout.totalMinimumSize()
 
-    def paintEvent(self, event: Any) -> None:  # noqa: N802
+    def paintEvent(self, event: Any) -> None:
         painter = QtGui.QPainter(self)
         head = QtCore.QRect(0, 0, self.width(), self.HEAD - 2)
         painter.fillRect(head, self.palette().button())
@@ -146,7 +147,7 @@ class ctkDoubleRangeSlider(QtWidgets.QWidget):  # noqa: N801
     )
 
     @QtCore.Slot(float, float)
-    def setValues(self, low: float, high: float) -> None:  # noqa: N802
+    def setValues(self, low: float, high: float) -> None:
         least, most = self._range
         values = tuple(min(max(one, least), most) for one in sorted((low, high)))
         if values != self._values:
@@ -154,7 +155,7 @@ class ctkDoubleRangeSlider(QtWidgets.QWidget):  # noqa: N801
             self.update()
             self.valuesChanged.emit(*values)
 
-    def paintEvent(self, event: Any) -> None:  # noqa: N802
+    def paintEvent(self, event: Any) -> None:
         painter = QtGui.QPainter(self)
         width = max(self._range[1] - self._range[0], 1e-12)
         ends = [
@@ -181,7 +182,7 @@ class qMRMLNodeComboBox(QtWidgets.QComboBox):  # noqa: N801
         self._flags: dict[str, Any] = {"nodeTypes": [], "noneEnabled": False}
         self.activated.connect(lambda index: self.setCurrentNode(self._nodes[index]))
 
-    def setMRMLScene(self, scene: Any) -> None:  # noqa: N802
+    def setMRMLScene(self, scene: Any) -> None:
         self._scene = scene
         for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent):
             scene.AddObserver(event, lambda *_event: self._fill())
@@ -200,11 +201,11 @@ class qMRMLNodeComboBox(QtWidgets.QComboBox):  # noqa: N801
         there = self._node if any(self._node is one for one in found) else None
         self.setCurrentNode(there)
 
-    def currentNode(self) -> Any:  # noqa: N802
+    def currentNode(self) -> Any:
         return self._node
 
     @QtCore.Slot(object)
-    def setCurrentNode(self, node: Any) -> None:  # noqa: N802
+    def setCurrentNode(self, node: Any) -> None:
         known = [index for index, one in enumerate(self._nodes) if one is node]
         self.setCurrentIndex(known[0] if known else 0)
         if node is not self._node:
@@ -255,20 +256,20 @@ class OffscreenParameters:
             self._values[name] = value
             self.Modified()
 
-    def AddObserver(self, event: Any, callback: Callable[..., None]) -> int:  # noqa: N802
+    def AddObserver(self, event: Any, callback: Callable[..., None]) -> int:
         tag = max(self._observers, default=0) + 1
         self._observers[tag] = callback
         return tag
 
-    def RemoveObserver(self, tag: int) -> None:  # noqa: N802
+    def RemoveObserver(self, tag: int) -> None:
         self._observers.pop(tag, None)
 
-    def Modified(self) -> None:  # noqa: N802
+    def Modified(self) -> None:
         self._write_to_widgets()
         for callback in list(self._observers.values()):
             callback(self, "ModifiedEvent")
 
-    def connectGui(self, ui: Any) -> None:  # noqa: N802
+    def connectGui(self, ui: Any) -> None:
         """Bind each widget that bears the name of a parameter, as Slicer's connectors do."""
         for widget in vars(ui).values():
             name = widget.property(PARAMETER)

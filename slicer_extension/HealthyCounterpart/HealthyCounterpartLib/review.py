@@ -67,13 +67,15 @@ class Review:
         self._shown = None
 
     def find_runs(self) -> None:
-        """Look which runs the scene has, and keep to the one that the parameters name."""
+        """Look which runs the scene has: the one that the parameters name, else the newest."""
         self.runs = tuple(self._scene.runs())
-        known = {run.name: run for run in self.runs}
-        run = known.get(self._parameters.run)
-        if run is None or self.run is None or run.id != self.run.id:
+        run = next((one for one in self.runs if one.name == self._parameters.run), None)
+        if run is None and self.runs:
+            self.open(self.runs[0])
+        elif run is None or self.run is None or run.id != self.run.id:
             self._take(run, fresh=False)
-        elif self.run is not None:
+        else:
+            self.run = run
             self.read_rows()
 
     def open(self, run: Run) -> None:

@@ -255,15 +255,11 @@ def test_handedness_does_not_move_the_colours(
 def test_right_is_left_in_the_picture_and_up_is_up(shown: Shown) -> None:
     red, green = shown.views["Red"], shown.views["Green"]
     middle = shown.phantom.world((10, 12, 8))
-    right, _up = red.place_in_picture(middle + [10, 0, 0])
-    left, _up = red.place_in_picture(middle - [10, 0, 0])
-    assert right < left
-    _across, front = red.place_in_picture(middle + [0, 10, 0])
-    _across, back = red.place_in_picture(middle - [0, 10, 0])
-    assert front > back
-    _across, top = green.place_in_picture(middle + [0, 0, 10])
-    _across, bottom = green.place_in_picture(middle - [0, 0, 10])
-    assert top > bottom
+    right, front, top = np.eye(3) * 10.0
+    assert red.place_in_picture(middle + right)[0] < red.place_in_picture(middle - right)[0]
+    assert green.place_in_picture(middle + right)[0] < green.place_in_picture(middle - right)[0]
+    assert red.place_in_picture(middle + front)[1] > red.place_in_picture(middle - front)[1]
+    assert green.place_in_picture(middle + top)[1] > green.place_in_picture(middle - top)[1]
 
 
 def test_the_counterpart_follows_the_greys_of_the_scan(shown: Shown) -> None:

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -205,6 +204,30 @@ def test_a_failure_within_the_scene_leaves_it_as_it_was(
     assert _state(a_scene) == before
 
 
+def test_a_failure_after_the_folder_was_made_leaves_the_scan_where_it_was(
+    a_scene: Any,
+    the_counterparts: Any,
+    a_scan: Any,
+    a_phantom: Phantom,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from HealthyCounterpartLib.scene import arrival, folders
+
+    hierarchy = hierarchy_of(a_scene)
+    hierarchy.CreateItem(hierarchy.GetSceneItemID(), a_scan)
+    before = _state(a_scene)
+
+    def fail_at_the_end(*arguments: Any) -> None:
+        folders.add_folder(*arguments)
+        raise MemoryError
+
+    monkeypatch.setattr(arrival, "add_folder", fail_at_the_end)
+    with pytest.raises(MemoryError):
+        the_counterparts.add_run(a_scan, a_phantom.delivery(tmp_path), LATER)
+    assert _state(a_scene) == before
+
+
 def test_a_synthesised_volume_cannot_be_sent_and_stands_for_its_scan(
     a_scene: Any, the_counterparts: Any, a_run: Run
 ) -> None:
@@ -256,7 +279,7 @@ def test_a_study_of_the_server_becomes_a_volume(
     a_scene: Any, the_counterparts: Any, a_phantom: Phantom, tmp_path: Path
 ) -> None:
     path = a_phantom.files(tmp_path)["counterpart"]
-    volume = the_counterparts.add_study(path, "../sub-01\n_FLAIR")
+    volume = the_counterparts.add_study(path, "../sub-01\n_FLAIR", "http://server:8000")
     assert volume.GetScene() is a_scene
     assert volume.GetName() == "../sub-01 _FLAIR"
     assert volume.GetDisplayNode() is not None
@@ -264,8 +287,21 @@ def test_a_study_of_the_server_becomes_a_volume(
     before = _state(a_scene)
     (tmp_path / "broken.nii.gz").write_bytes(b"nothing")
     with pytest.raises(ArrivalProblem):
-        the_counterparts.add_study(tmp_path / "broken.nii.gz", "x")
+        the_counterparts.add_study(tmp_path / "broken.nii.gz", "x", "http://server:8000")
     assert _state(a_scene) == before
+
+
+def test_a_study_is_found_again_by_its_id_and_server(
+    a_scene: Any, the_counterparts: Any, a_phantom: Phantom, tmp_path: Path
+) -> None:
+    path = a_phantom.files(tmp_path)["counterpart"]
+    volume = the_counterparts.add_study(path, "sub-01", "http://server:8000")
+    assert the_counterparts.study_volume("sub-01", "http://server:8000") is volume
+    assert the_counterparts.study_volume("sub-01", "http://other:8000") is None
+    assert the_counterparts.holds(volume)
+    a_scene.RemoveNode(volume)
+    assert not the_counterparts.holds(volume)
+    assert the_counterparts.study_volume("sub-01", "http://server:8000") is None
 
 
 def test_the_maps_have_a_legend_with_a_unit(a_run: Run) -> None:
@@ -302,8 +338,8 @@ def _in_folder(scene: Any, run: Run) -> set[Any]:
 
 def _state(scene: Any) -> Any:
     nodes = [(node.GetID(), node.GetName()) for node in every_node(scene)]
-    hierarchy: Callable[[], Any] = lambda: hierarchy_of(scene)  # noqa: E731
+    hierarchy = hierarchy_of(scene)
     items: list[int] = []
-    hierarchy().GetItemChildren(hierarchy().GetSceneItemID(), items, True)
-    placed = [(item, hierarchy().GetItemParent(item)) for item in items]
+    hierarchy.GetItemChildren(hierarchy.GetSceneItemID(), items, True)
+    placed = [(item, hierarchy.GetItemParent(item)) for item in items]
     return [one for one in nodes if "SubjectHierarchy" not in one[0]], placed

@@ -11,8 +11,9 @@ from HealthyCounterpartLib.translation import _
 VOLUME_COLUMN, PEAK_COLUMN = 2, 3
 NUMBERS = (0, VOLUME_COLUMN, PEAK_COLUMN, 4)  # are set to the right
 DIRECTION_COLUMN = 1
-# Orange and blue are told apart by most who are colour-blind; a sign says the same.
-BRIGHTER_COLOUR, DARKER_COLOUR = "#E69F00", "#0072B2"
+# Those of the outlines: orange and blue are told apart by most who are colour-blind; a sign says
+# the same.
+BRIGHTER_COLOUR, DARKER_COLOUR = "#E66B00", "#2978F2"
 SWATCH_PIXELS = 10
 
 

@@ -51,6 +51,7 @@ class FindingsSection:
         self._header = ui.findingsTable.horizontalHeader()
         self._header.setSortIndicatorShown(True)
         self._header.setStretchLastSection(True)
+        ui.findingsTable.resizeColumnsToContents()
         self._header.sectionClicked.connect(self._click_header)
         ui.sortSelector.currentIndexChanged.connect(self._choose_order)
         ui.commentEdit.textEdited.connect(self._type_comment)

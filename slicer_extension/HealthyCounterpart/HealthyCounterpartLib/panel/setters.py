@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Sequence
 from typing import Any, Optional
 
 from HealthyCounterpartLib.view_state import BAD, GOOD, PLAIN, WAITING, Line
 
-SIGNS = {GOOD: "✓ ", WAITING: "… ", BAD: "⚠ ", PLAIN: ""}
-# Of a bar beside the text: the text has the theme's own colour, so that it can always be read.
+SIGNS = {GOOD: "✓", WAITING: "…", BAD: "⚠", PLAIN: ""}
+# Of the sign alone: the text has the theme's own colour, so that it can always be read.
 COLOURS = {GOOD: "#00866B", WAITING: "#2A7FBF", BAD: "#D55E00", PLAIN: ""}
 _FULL = 100  # of a progress bar
 
@@ -50,10 +51,7 @@ class Setters:
 
     def line(self, name: str, line: Line) -> None:
         """A sentence with its mood, as a sign and as a colour; hidden while it is empty."""
-        colour = COLOURS[line.mood]
-        style = f"border-left: 3px solid {colour}; padding-left: 5px;" if colour else ""
-        self.put(name, "style", style, lambda widget: widget.setStyleSheet(style))
-        self.words(name, f"{SIGNS[line.mood]}{line.text}" if line.text else "")
+        self.words(name, rich_text(line))
 
     def visible(self, name: str, visible: bool) -> None:
         """Whether a widget is there."""
@@ -127,6 +125,20 @@ class Setters:
         finally:
             widget.blockSignals(blocked)
         return True
+
+
+def rich_text(line: Line) -> str:
+    """A sentence as Qt's rich text: its sign in the mood's colour, the rest as it stands.
+
+    Args:
+        line: Also with words of a server, which are never taken for markup.
+    """
+    if not line.text:
+        return ""
+    text = html.escape(line.text).replace("\n", "<br>")
+    if not SIGNS[line.mood]:
+        return text
+    return f'<b style="color: {COLOURS[line.mood]}">{SIGNS[line.mood]}</b> {text}'
 
 
 def index_of(chosen: Any, texts: Sequence[str]) -> int:

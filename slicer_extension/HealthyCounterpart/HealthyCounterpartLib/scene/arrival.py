@@ -133,10 +133,10 @@ class _Arrival:
         add_folder(self._scene, name, self._run, self._scan, nodes.values())
 
     def undo(self) -> None:
-        remove_folder(self._scene, self._run)
-        for node in reversed(self._added):
-            if node is not None and self._scene.IsNodePresent(node):
-                self._scene.RemoveNode(node)
+        there = [node for node in reversed(self._added) if self._scene.IsNodePresent(node)]
+        remove_folder(self._scene, self._run, there)
+        for node in there:
+            self._scene.RemoveNode(node)
 
     def _show(self, nodes: dict[str, Any]) -> None:
         self._remember(add_display(self._scene, nodes[marks.COUNTERPART]))

@@ -48,21 +48,24 @@ def add_folder(scene: Any, name: str, run: str, scan: Any, nodes: Iterable[Any])
     return int(folder)
 
 
-def remove_folder(scene: Any, run: str) -> None:
-    """Take a run's folder away again, and move what lies in it up.
+def remove_folder(scene: Any, run: str, nodes: Iterable[Any]) -> None:
+    """Take a run's folder away again, and move its scan back to where it was.
 
     Args:
         scene: Where.
         run: Id of the run.
+        nodes: Results of the run, which will be removed.
     """
     hierarchy = hierarchy_of(scene)
+    for node in nodes:
+        item = hierarchy.GetItemByDataNode(node)
+        if item:  # only in Slicer an item goes with its node
+            hierarchy.RemoveItem(item, False, False)
     folder = folder_of(scene, run)
-    if not folder:
-        return
-    parent = hierarchy.GetItemParent(folder)
-    for child in _children(hierarchy, folder):
-        hierarchy.SetItemParent(child, parent)
-    hierarchy.RemoveItem(folder, False, False)
+    if folder:
+        for child in _children(hierarchy, folder):
+            hierarchy.SetItemParent(child, hierarchy.GetItemParent(folder))
+        hierarchy.RemoveItem(folder, False, False)
 
 
 def folder_of(scene: Any, run: str) -> int:

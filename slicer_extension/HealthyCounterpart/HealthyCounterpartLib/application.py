@@ -1,0 +1,86 @@
+"""Makes the module's parts out of what the running Slicer has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import slicer
+
+from HealthyCounterpartLib.client import ServerClient
+from HealthyCounterpartLib.collaborators import Collaborators
+from HealthyCounterpartLib.controller import Controller
+from HealthyCounterpartLib.corner_notes import CornerNotes
+from HealthyCounterpartLib.scene.counterpart_scene import CounterpartScene
+from HealthyCounterpartLib.settings import QtSettings
+from HealthyCounterpartLib.worker import Worker
+
+TICK_MS = 100
+
+
+def new_controller(qt: Any, parameters: Any) -> Controller:
+    """The controller for Slicer's scene, settings and threads.
+
+    Args:
+        qt: Slicer's module ``qt``.
+        parameters: The parameter node, as Slicer's wrapper gives it.
+    """
+    scene = CounterpartScene(slicer.mrmlScene, slicer.app.applicationLogic())
+    settings = QtSettings(qt.QSettings())
+    return Controller(Collaborators(scene, Worker(), settings, ServerClient), parameters)
+
+
+def new_timer(qt: Any, tick: Callable[[], None]) -> Any:
+    """A running timer that lets the controller take what its threads bring.
+
+    Args:
+        qt: Slicer's module ``qt``.
+        tick: Is called ten times a second.
+    """
+    timer = qt.QTimer()
+    timer.setInterval(TICK_MS)
+    timer.timeout.connect(tick)
+    timer.start()
+    return timer
+
+
+def new_corner_notes() -> LayoutNotes:
+    """Notes in the corner of each view that shows a synthesised volume."""
+    return LayoutNotes(CornerNotes(slicer.mrmlScene, renderer_of), slicer.app.layoutManager())
+
+
+def renderer_of(view: str) -> Any:
+    """Renderer of a slice view; None where there is none, as without a main window.
+
+    Args:
+        view: Its name, such as ``Red``.
+    """
+    layouts = slicer.app.layoutManager()
+    widget = layouts.sliceWidget(view) if layouts is not None else None
+    if widget is None:
+        return None
+    return widget.sliceView().renderWindow().GetRenderers().GetFirstRenderer()
+
+
+class LayoutNotes:
+    """Corner notes that follow the layout: a view may come after the node that says what it shows.
+
+    Args:
+        notes: The notes.
+        layouts: Slicer's layout manager; None without a main window.
+    """
+
+    def __init__(self, notes: CornerNotes, layouts: Any) -> None:
+        self._notes = notes
+        self._layouts = layouts
+        if layouts is not None:
+            layouts.layoutChanged.connect(self._update)
+
+    def close(self) -> None:
+        """Take all notes away."""
+        if self._layouts is not None:
+            self._layouts.layoutChanged.disconnect(self._update)
+        self._notes.close()
+
+    def _update(self, *_layout: Any) -> None:
+        self._notes.update()
