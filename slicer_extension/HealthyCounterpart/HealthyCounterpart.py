@@ -4,9 +4,14 @@ import sys
 
 import qt
 import slicer
-import slicer.ScriptedLoadableModule as scripted
 import vtk
 from slicer.parameterNodeWrapper import parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
 from slicer.util import VTKObservationMixin
 
 from HealthyCounterpartLib import about, application, self_test
@@ -14,7 +19,7 @@ from HealthyCounterpartLib.parameters import ParameterFields
 from HealthyCounterpartLib.widget import PanelWidget
 
 
-class HealthyCounterpart(scripted.ScriptedLoadableModule):
+class HealthyCounterpart(ScriptedLoadableModule):
     """What Slicer lists: title, category, help."""
 
     def __init__(self, parent):
@@ -27,7 +32,7 @@ class HealthyCounterpartParameters(ParameterFields):
     """The parameter node; a class of its own, because wrapping changes the class."""
 
 
-class HealthyCounterpartLogic(scripted.ScriptedLoadableModuleLogic):
+class HealthyCounterpartLogic(ScriptedLoadableModuleLogic):
     """Has the parameter node."""
 
     def getParameterNode(self):
@@ -35,17 +40,14 @@ class HealthyCounterpartLogic(scripted.ScriptedLoadableModuleLogic):
         return HealthyCounterpartParameters(super().getParameterNode())
 
 
-class HealthyCounterpartWidget(scripted.ScriptedLoadableModuleWidget, VTKObservationMixin):
+class HealthyCounterpartWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """The panel in Slicer's module area."""
 
     def setup(self):
         """Make the parts and connect them; called once, when the module is first opened."""
         super().setup()
         self.opened = False
-        panel = slicer.util.loadUI(self.resourcePath("UI/HealthyCounterpart.ui"))
-        self.layout.addWidget(panel)
-        self.ui = slicer.util.childWidgetVariables(panel)
-        self.ui.scanSelector.setMRMLScene(slicer.mrmlScene)
+        self.ui = application.load_ui(self.resourcePath("UI/HealthyCounterpart.ui"), self.layout)
         self.logic = HealthyCounterpartLogic()
         self.parameters = self.logic.getParameterNode()
         self.controller = application.new_controller(qt, self.parameters)
@@ -54,7 +56,8 @@ class HealthyCounterpartWidget(scripted.ScriptedLoadableModuleWidget, VTKObserva
         self.timer = application.new_timer(qt, self.controller.tick)
         self.connectParameters()
         scene = slicer.mrmlScene
-        self.addObserver(scene, scene.StartCloseEvent, self.onSceneAboutToChange)
+        # Nothing may be put into a scene that is being closed.
+        self.addObserver(scene, scene.StartCloseEvent, lambda *_event: self.timer.stop())
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneChanged)
         self.addObserver(scene, scene.EndImportEvent, self.onSceneChanged)
 
@@ -92,10 +95,6 @@ class HealthyCounterpartWidget(scripted.ScriptedLoadableModuleWidget, VTKObserva
         """A parameter has another value."""
         self.controller.parameters_changed()
 
-    def onSceneAboutToChange(self, caller=None, event=None):
-        """Nothing may be drawn into a scene that is being closed."""
-        self.timer.stop()
-
     def onSceneChanged(self, caller=None, event=None):
         """A scene was closed or loaded: its parameters and runs are others."""
         self.disconnectParameters()
@@ -111,7 +110,7 @@ class HealthyCounterpartWidget(scripted.ScriptedLoadableModuleWidget, VTKObserva
         super().onReload()
 
 
-class HealthyCounterpartTest(scripted.ScriptedLoadableModuleTest):
+class HealthyCounterpartTest(ScriptedLoadableModuleTest):
     """The self-test: see `HealthyCounterpartLib.self_test`."""
 
     def runTest(self, **_options):

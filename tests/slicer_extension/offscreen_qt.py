@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
+import slicer
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
 from HealthyCounterpartLib.parameters import ParameterFields
@@ -229,15 +230,21 @@ STAND_INS = (qMRMLWidget, ctkCollapsibleButton, ctkDoubleRangeSlider, qMRMLNodeC
 
 
 class OffscreenParameters:
-    """The parameter node as Slicer's wrapper of `ParameterFields` behaves, without a node.
+    """The parameter node as Slicer's wrapper of `ParameterFields` behaves.
 
-    Every change of a value tells the observers; values of a wrong type are refused.
+    Every change of a value tells the observers; values of a wrong type are refused. The values are
+    kept here; the node is only told that there was a change.
+
+    Args:
+        node: A ``vtkMRMLScriptedModuleNode``; without one, a new one that is in no scene.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, node: Any = None) -> None:
         kinds = get_type_hints(ParameterFields)
         values = {name: getattr(ParameterFields, name, None) for name in kinds}
-        vars(self).update(_kinds=kinds, _values=values, _observers={}, _connected={}, _busy=False)
+        node = slicer.vtkMRMLScriptedModuleNode() if node is None else node
+        vars(self).update(parameterNode=node, _kinds=kinds, _values=values)
+        vars(self).update(_observers={}, _connected={}, _busy=False)
 
     def __getattr__(self, name: str) -> Any:
         values = vars(self)["_values"]
@@ -266,6 +273,7 @@ class OffscreenParameters:
 
     def Modified(self) -> None:
         self._write_to_widgets()
+        self.parameterNode.Modified()
         for callback in list(self._observers.values()):
             callback(self, "ModifiedEvent")
 
@@ -284,9 +292,14 @@ class OffscreenParameters:
                         lambda value, name=name: self._read(name, value)
                     )
         self._write_to_widgets()
+        return 1
+
+    def disconnectGui(self, tag: int) -> None:  # noqa: N802
+        """Leave the widgets to another."""
+        self._connected.clear()
 
     def _read(self, name: str, value: Any) -> None:
-        if not self._busy:
+        if not self._busy and name in self._connected:
             setattr(self, name, value)
 
     def _write_to_widgets(self) -> None:

@@ -86,14 +86,14 @@ def test_the_cohort_tells_advice_and_what_is_refused() -> None:
         "scans": 3,
         "subjects": 2,
         "contrasts": {"T1": {"scans": 3}},
-        "advice": "Add 38 subjects.",
+        "advice": "nothing",
         "warnings": ["Two scans are alike."],
         "refused": [{"scan": "b_T1", "reason": "too thick"}],
     }
     assert cohort_line(cohort).text.split("\n") == [
         "3 healthy scans of 2 subjects.",
         "T1 3.",
-        "Add 38 subjects.",
+        "Too few to calibrate or to train.",
         "Two scans are alike.",
         "Refused: b_T1: too thick",
     ]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import slicer
+import slicer.util
 
 from HealthyCounterpartLib.client import ServerClient
 from HealthyCounterpartLib.collaborators import Collaborators
@@ -16,6 +17,23 @@ from HealthyCounterpartLib.settings import QtSettings
 from HealthyCounterpartLib.worker import Worker
 
 TICK_MS = 100
+
+
+def load_ui(path: str, layout: Any) -> Any:
+    """Load the panel into the module's place in the window.
+
+    Args:
+        path: Of the .ui file.
+        layout: Of that place.
+
+    Returns:
+        Its named widgets.
+    """
+    panel = slicer.util.loadUI(path)
+    layout.addWidget(panel)
+    ui = slicer.util.childWidgetVariables(panel)
+    ui.scanSelector.setMRMLScene(slicer.mrmlScene)
+    return ui
 
 
 def new_controller(qt: Any, parameters: Any) -> Controller:

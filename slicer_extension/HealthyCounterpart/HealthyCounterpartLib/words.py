@@ -105,13 +105,22 @@ def cohort_line(cohort: Mapping[str, Any]) -> Line:
     if contrasts:
         known = ", ".join(f"{name} {facts.get('scans', 0)}" for name, facts in contrasts.items())
         said.append(f"{known}.")
-    said += [str(one) for one in (cohort.get("advice"), *(cohort.get("warnings") or ())) if one]
+    said.append(_advice(str(cohort.get("advice"))))
+    said += [str(one) for one in cohort.get("warnings") or ()]
     refused = cohort.get("refused") or ()
     said += [
         _("Refused: {scan}: {reason}").format(scan=one.get("scan"), reason=one.get("reason"))
         for one in refused
     ]
     return Line("\n".join(said), BAD if refused else PLAIN)
+
+
+def _advice(advice: str) -> str:
+    if advice == "train":
+        return _("Enough to train a model of your own, and to calibrate.")
+    if advice == "calibrate":
+        return _("Enough to calibrate the thresholds of the model that serves, not to train one.")
+    return _("Too few to calibrate or to train.")
 
 
 def training_line(training: Mapping[str, Any]) -> Line:

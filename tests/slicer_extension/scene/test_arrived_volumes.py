@@ -102,13 +102,20 @@ def test_a_single_value_that_is_not_finite_is_found(a_scene: Any, tmp_path: Path
         read_map(_file(tmp_path, values, np.eye(4)), scan)
 
 
-@pytest.mark.parametrize("length", [0, 100, 348, 700], ids=str)
-def test_a_file_that_broke_off_is_refused(a_scene: Any, length: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("length", "reason"),
+    [(0, "not a volume"), (100, "not a volume"), (348, "part only"), (650, "part only")],
+)
+@pytest.mark.parametrize("read", [read_map, read_mask])
+def test_a_file_that_broke_off_is_refused(
+    a_scene: Any, read: Any, length: int, reason: str, tmp_path: Path
+) -> None:
     scan = Phantom(shape=SHAPE, affine=np.eye(4), places=()).scan(a_scene)
-    path = _file(tmp_path, np.zeros(SHAPE, np.float32), np.eye(4))
+    kind = np.float32 if read is read_map else np.uint8
+    path = _file(tmp_path, np.zeros(SHAPE, kind), np.eye(4))
     path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(ArrivalProblem):
-        read_map(path, scan)
+    with pytest.raises(ArrivalProblem, match=reason):
+        read(path, scan)
 
 
 def test_a_missing_file_is_refused(a_scene: Any, a_scan: Any, tmp_path: Path) -> None:

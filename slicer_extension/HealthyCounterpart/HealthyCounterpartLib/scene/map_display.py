@@ -81,7 +81,7 @@ def apply_overlay(volume: Any, overlay: Overlay) -> None:
     legend = legend_of(volume)
     if legend is not None:
         legend.SetLabelFormat("%.0f" if half >= 20 else "%.1f" if half >= 2 else "%.2f")
-        legend.Modified()  # it is not told of the window and the colours
+        legend.Modified()  # not every Slicer tells it of the window and the colours
 
 
 def legend_of(volume: Any) -> Any:
