@@ -1,4 +1,4 @@
-"""Loads the module's panel under PySide6 without a display, with stand-ins for Slicer's own widgets.
+"""Loads the panel under PySide6 without a display, with stand-ins for Slicer's own widgets.
 
 The stand-ins have the real classes' names, properties, slots and signals, as far as the panel uses
 them, so that the same code runs in Slicer.
@@ -294,7 +294,7 @@ class OffscreenParameters:
         self._write_to_widgets()
         return 1
 
-    def disconnectGui(self, tag: int) -> None:  # noqa: N802
+    def disconnectGui(self, tag: int) -> None:
         """Leave the widgets to another."""
         self._connected.clear()
 

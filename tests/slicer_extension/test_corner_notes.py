@@ -68,6 +68,8 @@ def test_closing_takes_all_notes_away_and_looks_no_more(
     the_counterparts.show(a_run, OVERLAY, "single")
     some_notes.close()
     assert not _note(some_views, "Red")
+    the_counterparts.hold_original(a_run, True, OVERLAY)
+    the_counterparts.hold_original(a_run, False, OVERLAY)
     the_counterparts.show(a_run, OVERLAY, "row")
     assert not any(_note(some_views, name) for name in some_views.views)
 
@@ -100,7 +102,35 @@ def test_the_note_is_drawn_in_the_top_right_corner(
         views.close()
 
 
+@pytest.mark.parametrize(
+    ("orientation", "letters"),
+    [("Axial", ("R", "L")), ("Coronal", ("R", "L")), ("Sagittal", ("A", "P"))],
+)
+def test_letters_tell_the_patients_sides_and_follow_the_view(
+    some_views: SliceViews,
+    some_notes: CornerNotes,
+    the_counterparts: Any,
+    a_run: Run,
+    orientation: str,
+    letters: tuple[str, str],
+) -> None:
+    the_counterparts.show(a_run, OVERLAY, "single")
+    node = some_views["Red"].node
+    node.SetOrientation(orientation)
+    assert tuple(_texts(some_views, "Red")[1:]) == letters
+    matrix = node.GetSliceToRAS()
+    for row in range(3):  # seen from the other side
+        matrix.SetElement(row, 0, -matrix.GetElement(row, 0))
+    node.UpdateMatrices()
+    assert tuple(_texts(some_views, "Red")[1:]) == letters[::-1]
+
+
 def _note(views: SliceViews, name: str) -> str:
+    return "".join(_texts(views, name)[:1])
+
+
+def _texts(views: SliceViews, name: str) -> list[str]:
+    """The note and the letters of a view; none where it is not noted."""
     props = views.renderer_of(name).GetViewProps()
     found = (props.GetItemAsObject(index) for index in range(props.GetNumberOfItems()))
-    return "".join(one.GetInput() for one in found if isinstance(one, vtk.vtkTextActor))
+    return [one.GetInput() for one in found if isinstance(one, vtk.vtkTextActor)]

@@ -91,13 +91,14 @@ class LayoutNotes:
     def __init__(self, notes: CornerNotes, layouts: Any) -> None:
         self._notes = notes
         self._layouts = layouts
+        self._follow = self._update  # one object, by which the connection is found again
         if layouts is not None:
-            layouts.layoutChanged.connect(self._update)
+            layouts.layoutChanged.connect(self._follow)
 
     def close(self) -> None:
         """Take all notes away."""
         if self._layouts is not None:
-            self._layouts.layoutChanged.disconnect(self._update)
+            self._layouts.layoutChanged.disconnect(self._follow)
         self._notes.close()
 
     def _update(self, *_layout: Any) -> None:

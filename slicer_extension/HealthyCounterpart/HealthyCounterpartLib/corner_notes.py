@@ -1,4 +1,4 @@
-"""Says in the corner of a slice view that what it shows was made by a model."""
+"""Says in a slice view that what it shows was made by a model, and which side is which."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import vtk
 
+from HealthyCounterpartLib.direction_letters import edge_letters, new_letters
 from HealthyCounterpartLib.scene.layers import shows_synthesised
 from HealthyCounterpartLib.scene.marks import DISCLAIMER
 from HealthyCounterpartLib.scene.runs import every_node
@@ -18,6 +19,8 @@ MARGIN = 0.01  # of the view
 class CornerNotes:
     """Keeps the note in the top right corner of each view that shows a synthesised volume.
 
+    The letters of the patient's directions stand at such a view's left and right edge.
+
     Args:
         scene: MRML scene.
         renderer_of: Renderer of the slice view of this name; None where there is none.
@@ -26,7 +29,7 @@ class CornerNotes:
     def __init__(self, scene: Any, renderer_of: Callable[[str], Any]) -> None:
         self._scene = scene
         self._renderer_of = renderer_of
-        self._notes: dict[str, tuple[Any, Any]] = {}
+        self._notes: dict[str, tuple[Any, tuple[Any, ...]]] = {}
         self._observed: dict[str, tuple[Any, int]] = {}
         events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent)
         self._tags = [scene.AddObserver(event, self._follow) for event in events]
@@ -42,27 +45,30 @@ class CornerNotes:
             self._take_away(view)
         for view, noted in shown.items():
             self._put(view) if noted else self._take_away(view)
+        for node in every_node(self._scene, "vtkMRMLSliceNode"):
+            if node.GetLayoutName() in self._notes:
+                _note, *letters = self._notes[node.GetLayoutName()][1]
+                for actor, letter in zip(letters, edge_letters(node)):
+                    actor.SetInput(letter)
 
     def close(self) -> None:
         """Take all notes away and look at the scene no more."""
         for tag in self._tags:
             self._scene.RemoveObserver(tag)
         self._tags = []
-        for composite, tag in self._observed.values():
-            composite.RemoveObserver(tag)
+        for node, tag in self._observed.values():
+            node.RemoveObserver(tag)
         self._observed = {}
         for view in list(self._notes):
             self._take_away(view)
 
     def _follow(self, *_event: Any) -> None:
-        """Observe the views there are; each view has one node that says what it shows."""
-        there = {
-            composite.GetID(): composite
-            for composite in every_node(self._scene, "vtkMRMLSliceCompositeNode")
-        }
+        """Observe the views there are: what they show, and how they lie."""
+        kinds = ("vtkMRMLSliceCompositeNode", "vtkMRMLSliceNode")
+        there = {node.GetID(): node for kind in kinds for node in every_node(self._scene, kind)}
         for number in set(self._observed) - set(there):
-            composite, tag = self._observed.pop(number)
-            composite.RemoveObserver(tag)
+            node, tag = self._observed.pop(number)
+            node.RemoveObserver(tag)
         for number in set(there) - set(self._observed):
             tag = there[number].AddObserver(vtk.vtkCommand.ModifiedEvent, self._modified)
             self._observed[number] = (there[number], tag)
@@ -77,14 +83,16 @@ class CornerNotes:
             self._take_away(view)
         if renderer is None or view in self._notes:
             return
-        note = _new_note()
-        renderer.AddViewProp(note)
-        self._notes[view] = (renderer, note)
+        actors = (_new_note(), *new_letters())
+        for actor in actors:
+            renderer.AddViewProp(actor)
+        self._notes[view] = (renderer, actors)
 
     def _take_away(self, view: str) -> None:
         if view in self._notes:
-            renderer, note = self._notes.pop(view)
-            renderer.RemoveViewProp(note)
+            renderer, actors = self._notes.pop(view)
+            for actor in actors:
+                renderer.RemoveViewProp(actor)
 
 
 def _new_note() -> vtk.vtkTextActor:

@@ -1,4 +1,4 @@
-"""The self-test that runs within Slicer: the scene, the panel and, with a server, the whole path."""
+"""The self-test that runs within Slicer: scene, panel and, with a server, the whole path."""
 
 from __future__ import annotations
 

@@ -37,9 +37,7 @@ class PanelWidget:
         ask_path: Optional[Callable[[str], str]] = None,
     ) -> None:
         self._setters = Setters(ui)
-        self._findings = FindingsSection(
-            ui, qt, controller, self._setters, ask_path or asker(qt)
-        )
+        self._findings = FindingsSection(ui, qt, controller, self._setters, ask_path or asker(qt))
         self._sections = (
             ServerSection(ui, controller, self._setters),
             ScanSection(ui, controller, self._setters),

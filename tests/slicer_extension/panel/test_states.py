@@ -32,7 +32,7 @@ class Repaints(QObject):
         for widget in [root, *root.findChildren(QObject)]:
             widget.installEventFilter(self)
 
-    def eventFilter(self, widget: Any, event: Any) -> bool:  # noqa: N802
+    def eventFilter(self, widget: Any, event: Any) -> bool:
         self.count += event.type() in (QEvent.Type.UpdateRequest, QEvent.Type.LayoutRequest)
         return False
 
@@ -183,9 +183,7 @@ def test_the_selected_finding_shows_its_comment(a_panel: Any, a_run_state: ViewS
 
 def test_another_order_moves_rows_and_selection(a_panel: Any, a_run_state: ViewState) -> None:
     a_panel.widget.show(a_run_state)
-    turned = replace(
-        a_run_state, findings=a_run_state.findings[::-1], selected=2, sorted_by="peak"
-    )
+    turned = replace(a_run_state, findings=a_run_state.findings[::-1], selected=2, sorted_by="peak")
     a_panel.widget.show(turned)
     table = a_panel.ui.findingsTable
     assert [table.item(row, 0).text() for row in range(3)] == ["3", "2", "1"]

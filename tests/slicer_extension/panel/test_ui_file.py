@@ -1,4 +1,4 @@
-"""The .ui file and the code know each other's widgets; keys, tooltips and parameters are complete."""
+"""The .ui file and the code know the same widgets; keys, tooltips and parameters are complete."""
 
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
@@ -68,9 +68,7 @@ def test_bound_parameters_are_fields_of_a_kind_that_slicer_can_bind(
 ) -> None:
     kinds = get_type_hints(ParameterFields)
     bound = {
-        name: widget.get("class")
-        for widget in the_widgets
-        for name in texts(widget, PARAMETER)
+        name: widget.get("class") for widget in the_widgets for name in texts(widget, PARAMETER)
     }
     assert bound == {
         "scan": "qMRMLNodeComboBox",

@@ -8,6 +8,7 @@ from offscreen_qt import OffscreenParameters, application
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
+from HealthyCounterpartLib.panel.setters import index_of
 from HealthyCounterpartLib.view_state import AdministratorState, ViewState
 
 PLAIN_BUTTONS = {
@@ -85,13 +86,9 @@ def test_a_version_serves_only_when_its_button_is_pressed(a_panel: Any) -> None:
     assert a_panel.told() == [("roll_back", 1)]
 
 
-def test_a_choice_in_qt_5_may_come_as_text(a_panel: Any, a_run_state: ViewState) -> None:
-    a_panel.widget.show(a_run_state)
-    for section in a_panel.widget._sections:
-        if hasattr(section, "_choose_map"):
-            section._choose_map("Residual")
-            section._choose_run("oldest")
-    assert a_panel.told() == [("set_map", "residual"), ("choose_run", 1)]
+@pytest.mark.parametrize(("chosen", "index"), [(1, 1), ("Residual", 1), ("other", -1), (-1, -1)])
+def test_qt_5_may_tell_a_choice_by_its_text(chosen: Any, index: int) -> None:
+    assert index_of(chosen, ["Calibrated score", "Residual"]) == index
 
 
 def test_the_slider_tells_both_ends(a_panel: Any, a_run_state: ViewState) -> None:

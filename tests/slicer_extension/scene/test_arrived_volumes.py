@@ -65,6 +65,16 @@ def test_another_place_in_space_is_refused(
         read_map(path, scan)
 
 
+def test_a_spacing_that_is_off_a_little_adds_up_along_the_scan(
+    a_scene: Any, tmp_path: Path
+) -> None:
+    shape = (300, 4, 4)
+    scan = Phantom(shape=shape, affine=np.eye(4), places=()).scan(a_scene)
+    path = _file(tmp_path, np.zeros(shape, np.float32), np.diag([1.0009, 1.0, 1.0, 1.0]))
+    with pytest.raises(ArrivalProblem, match="elsewhere"):
+        read_map(path, scan)
+
+
 def test_a_place_that_is_off_by_rounding_alone_is_taken(a_scene: Any, tmp_path: Path) -> None:
     affine = orthonormal(OBLIQUE)
     scan = Phantom(shape=SHAPE, affine=affine, places=()).scan(a_scene)

@@ -40,6 +40,13 @@ def test_findings_of_the_server_become_rows() -> None:
     assert rows_of(new_table(rows, "t")) == list(rows)
 
 
+def test_numbers_have_the_digits_that_the_table_file_keeps() -> None:
+    findings = Phantom().findings()
+    findings["findings"][0].update(volume_ml=36.2473456789, peak=209.5529, p_value=1 / 101)
+    row = rows_from_json(findings)[0]
+    assert (row.volume_ml, row.peak, row.p_value) == (36.2473, 209.553, 0.00990099)
+
+
 def test_a_table_without_findings_is_empty() -> None:
     assert rows_of(new_table((), "t")) == []
 

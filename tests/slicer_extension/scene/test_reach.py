@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from HealthyCounterpartLib.scene.map_colours import window_of
 from HealthyCounterpartLib.scene.reach import (
     default_limits,
     largest_value,
@@ -33,6 +34,13 @@ def test_the_score_is_hidden_below_the_healthy_threshold() -> None:
     overlay = default_limits(values, "score", 12.9)
     assert overlay.hide_below == 12.9
     assert overlay.saturate_above == pytest.approx(80.0, rel=0.25)
+
+
+@pytest.mark.parametrize("largest", [20.0, 50.0, 185.0, 900.0])
+def test_slider_and_legend_begin_with_the_same_saturation(largest: float) -> None:
+    values = np.linspace(-largest, largest, 27, dtype=np.float32).reshape(3, 3, 3)
+    overlay = default_limits(values, "score", 12.9)
+    assert window_of(overlay) == pytest.approx(overlay.saturate_above, rel=1e-3)
 
 
 @pytest.mark.parametrize("shown_map", ["score", "residual"])

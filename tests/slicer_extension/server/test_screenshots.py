@@ -22,7 +22,7 @@ from slice_pictures import write_png
 from HealthyCounterpartLib.scene.arrival import add_study
 
 FOLDER = os.environ.get("COUNTERPART_SCREENSHOTS", "")
-SIZE = (430, 430)
+SIZE = (560, 560)
 DARK = 40
 
 

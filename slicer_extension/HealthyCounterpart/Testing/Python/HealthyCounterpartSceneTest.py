@@ -1,4 +1,4 @@
-"""Brings made-up results into the scene of a Slicer without a window, saves it and reads it back."""
+"""Brings made-up results into the scene of a Slicer without a window, and finds them again."""
 
 import tempfile
 import unittest
@@ -13,6 +13,7 @@ class HealthyCounterpartSceneTest(unittest.TestCase):
     """The part of the self-test that needs no panel and no server."""
 
     def test_results_are_found_again_in_a_saved_scene(self):
+        """Scene, findings, views, saving and loading."""
         slicer.mrmlScene.Clear(False)
         with tempfile.TemporaryDirectory() as folder:
             self_test.check_scene(self, slicer.mrmlScene, Path(folder))
