@@ -347,6 +347,7 @@ class Controller:
             ViewState(
                 from_server=self._from_server,
                 study=self._chosen_study(),
+                contrast=self._parameters.contrast,
                 can_generate=not why_not,
                 hint=why_not,
                 known_job=self.waiting.words if not self.generation.busy else "",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from offscreen_qt import application
-from PySide6.QtCore import QEvent, QObject
+from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtTest import QTest
 
 from HealthyCounterpartLib.finding_row import REJECTED
@@ -240,6 +240,8 @@ def test_showing_calls_nobody(a_panel: Any, a_run_state: ViewState) -> None:
         replace(a_run_state, from_server=True, studies=("a",), study="a", contrast="T1"),
         replace(a_run_state, overlay=Overlay("residual", "darker", 1.0, 2.0), slider_maximum=3.0),
         replace(a_run_state, administrator=AdministratorState(visible=True, versions=("1",))),
+        replace(a_run_state, selected=2),
+        replace(a_run_state, findings=a_run_state.findings[:1], selected=-1),
         ViewState(),
     ]
     a_panel.open()
@@ -273,6 +275,16 @@ def test_focus_scrolling_and_typing_survive(a_panel: Any, a_run_state: ViewState
     assert a_panel.ui.addressEdit.text().endswith("/base")
     assert a_panel.ui.addressEdit.hasFocus()
     assert cells(a_panel.ui.findingsTable, 0)[7] == "✗ rejected"
+
+
+def test_the_cell_that_keys_have_reached_stays(a_panel: Any, a_run_state: ViewState) -> None:
+    a_panel.widget.show(a_run_state)
+    a_panel.open()
+    a_panel.ui.findingsTable.setFocus()
+    for _ in range(3):
+        QTest.keyClick(a_panel.ui.findingsTable, Qt.Key.Key_Right)
+    a_panel.widget.show(replace(a_run_state, message=Line("Something new.")))
+    assert a_panel.ui.findingsTable.currentColumn() == 3
 
 
 def test_a_refused_choice_goes_back(a_panel: Any, a_run_state: ViewState) -> None:

@@ -45,8 +45,8 @@ def a_serving_server(
 def a_module(a_scene: Any, a_serving_server: tuple[AServer, str]) -> Iterator[AModule]:
     """The module after a counterpart was made, with its first finding chosen."""
     server, token = a_serving_server
-    module = AModule(a_scene, size=SIZE, drawn=True)
     patient = add_study(a_scene, SAMPLES / "sample-01_FLAIR.nii.gz", "sample-01_FLAIR")
+    module = AModule(a_scene, size=SIZE, drawn=True)
     module.parameters.scan = patient
     module.connect(server.url, token)
     module.generate()

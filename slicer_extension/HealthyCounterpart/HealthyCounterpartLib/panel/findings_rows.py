@@ -43,7 +43,7 @@ class FindingsRows:
             rows: In the order of the table.
             selected: Row; -1 for none.
         """
-        blocked = self._table.blockSignals(False)
+        blocked = self._table.blockSignals(True)
         try:
             changed = self._fit(len(rows))
             for index, row in enumerate(rows):
