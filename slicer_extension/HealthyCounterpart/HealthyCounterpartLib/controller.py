@@ -307,10 +307,11 @@ class Controller:
             self._message = problem_line(event.problem)
 
     def _export(self, kind: str, path: Path) -> None:
-        if self.review.run is None:
+        facts = self.review.facts
+        if facts is None:
             return
         if kind == REPORT:
-            client, job = self.connection.client(), self.review.facts.job
+            client, job = self.connection.client(), facts.job
 
             def work(work: Work) -> Path:
                 client.fetch(job, "report", "html", path, lambda fraction: None, work.stop)

@@ -228,7 +228,10 @@ class Exchange:
             content = next(answer.blocks(_REFUSAL_BYTES * 8), b"")[:_REFUSAL_BYTES]
         except ServerProblem:
             content = b""  # the status says enough
-        return refusal(self.address, status, answer.headers, content, with_token=bool(self._token))
+        location = str(answer.headers.get("Location") or "")
+        return refusal(
+            self.address, status, content, location=location, with_token=bool(self._token)
+        )
 
     @contextlib.contextmanager
     def _guarded(self, cutter: _Cutter, wait_s: float) -> Iterator[None]:

@@ -141,8 +141,9 @@ def talking_failed(
 
 
 def _lost(address: ServerAddress, error: Exception) -> ServerProblem:
-    plain = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
-    why = (error.strerror or "") if plain else ""
+    why = ""
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
+        why = error.strerror or ""
     return ServerProblem(
         "lost",
         _("The connection to {host} broke off{why}.").format(

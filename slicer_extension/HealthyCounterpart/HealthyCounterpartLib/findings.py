@@ -43,8 +43,8 @@ def evidence_line(rows: Iterable[FindingRow], evidence: Mapping[str, Any]) -> Li
     found = tuple(rows)
     if evidence.get("p_value") is None or evidence.get("p_floor") is None:
         why = str(evidence.get("reason") or "")
-        said = (_not_calibrated(), why, _found_at_all(len(found)))
-        return Line(" ".join(one for one in said if one), BAD)
+        parts = (_not_calibrated(), why, _found_at_all(len(found)))
+        return Line(" ".join(part for part in parts if part), BAD)
     scans, floor = int(evidence["healthy_scans"]), float(evidence["p_floor"])
     beside = _("Compared with {n} healthy scans; the least possible p is {floor:.3f}.").format(
         n=scans, floor=floor

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from HealthyCounterpartLib.address import ServerAddress
@@ -16,9 +15,9 @@ _MOST_LETTERS = 500
 def refusal(
     address: ServerAddress,
     status: int,
-    headers: Mapping[str, str],
     content: bytes,
     *,
+    location: str,
     with_token: bool,
 ) -> ServerProblem:
     """The problem that an answer tells of.
@@ -26,13 +25,13 @@ def refusal(
     Args:
         address: Of the server.
         status: HTTP status, not 200 to 299.
-        headers: Of the answer.
-        content: Its beginning.
+        content: Beginning of the answer.
+        location: To which it redirects; empty for none.
         with_token: Whether a token was sent.
     """
     error, hint = _said(content)
     if 300 <= status < 400:
-        return _redirect(address, headers.get("Location") or "", status)
+        return _redirect(address, location, status)
     if status == 401:
         return _token_problem(address, with_token)
     if status == 403:

@@ -11,7 +11,8 @@ from HealthyCounterpartLib.findings import VOLUME, in_order
 from HealthyCounterpartLib.overlay import LAYOUTS, MAPS, SIGNS, Overlay
 
 if TYPE_CHECKING:
-    from HealthyCounterpartLib.scene.runs import Run, RunFacts
+    from HealthyCounterpartLib.scene.provenance import RunFacts
+    from HealthyCounterpartLib.scene.runs import Run
 
 _LEAST_WIDTH = 1e-3  # of the slider, as a share of its upper end
 

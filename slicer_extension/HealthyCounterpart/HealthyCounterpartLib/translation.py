@@ -1,11 +1,20 @@
 """Every text that a person reads goes through `_`, which Slicer translates."""
 
-try:
-    from slicer.i18n import tr as _
-except ImportError:  # outside the application: scripts and tests
+from __future__ import annotations
 
-    def _(text: str) -> str:
-        return text
+try:
+    from slicer.i18n import tr as _translated
+except ImportError:  # outside the application: scripts and tests
+    _translated = str
+
+
+def _(text: str) -> str:
+    """A text in the language of the application.
+
+    Args:
+        text: In English, with ``{names}`` that are filled in afterwards.
+    """
+    return str(_translated(text))
 
 
 __all__ = ["_"]

@@ -250,7 +250,9 @@ class CounterpartScene:
             apply_overlay(volume, overlay)
 
     def _fit(self, views: list[str]) -> None:
-        logics = self._application_logic.GetSliceLogics() if self._application_logic else None
+        if self._application_logic is None:
+            return
+        logics = self._application_logic.GetSliceLogics()
         for index in range(logics.GetNumberOfItems() if logics is not None else 0):
             logic = logics.GetItemAsObject(index)
             if logic.GetSliceNode().GetLayoutName() in views:

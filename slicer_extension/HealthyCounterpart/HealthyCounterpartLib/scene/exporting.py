@@ -6,6 +6,7 @@ import csv
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def write_maps(run: Run, folder: Path, overwrite: bool = False) -> list[Path]:
         _check_free(path, overwrite)
     for path, node in there.items():
         storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
-        _write(path, overwrite, lambda at, s=storage, n=node: _stored(s, n, at))
+        _write(path, overwrite, partial(_stored, storage, node))
     if text:
         _write(notes, overwrite, lambda at: at.write_text(text, encoding="utf-8"))
     return [*there, *([notes] if text else [])]

@@ -93,4 +93,4 @@ def _is_in_sight(view: Any, place: tuple[float, float, float]) -> bool:
     to_picture.Invert()
     across, along = to_picture.MultiplyPoint((*place, 1.0))[:2]
     width, height = view.GetDimensions()[:2]
-    return 0 <= across < width and 0 <= along < height
+    return bool(0 <= across < width and 0 <= along < height)

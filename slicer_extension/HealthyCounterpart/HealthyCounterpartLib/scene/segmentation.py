@@ -97,7 +97,8 @@ def number_findings(
 
 def _voxel(row: FindingRow, matrix: np.ndarray) -> np.ndarray:
     index = np.linalg.inv(matrix) @ np.array([*row.centre_ras_mm, 1.0])
-    return np.rint(index[2::-1]).astype(int)
+    place: np.ndarray = np.rint(index[2::-1]).astype(int)
+    return place
 
 
 def _label_at(labels: np.ndarray, voxel: np.ndarray) -> int:
@@ -115,10 +116,10 @@ def _box(mask: np.ndarray) -> tuple[slice, ...]:
     along_k = mask.any(axis=(1, 2))
     if not along_k.any():
         return (slice(0, 1), slice(0, 1), slice(0, 1))
-    first, last = np.flatnonzero(along_k)[[0, -1]]
+    first, last = (int(end) for end in np.flatnonzero(along_k)[[0, -1]])
     flat = mask[first : last + 1].any(axis=0)
-    ends = [np.flatnonzero(flat.any(axis=axis))[[0, -1]] for axis in (1, 0)]
-    return tuple(slice(int(low), int(high) + 1) for low, high in ((first, last), *ends))
+    ends = (np.flatnonzero(flat.any(axis=axis))[[0, -1]] for axis in (1, 0))
+    return (slice(first, last + 1), *(slice(int(end[0]), int(end[1]) + 1) for end in ends))
 
 
 def _islands(inside: np.ndarray) -> np.ndarray:
@@ -158,4 +159,5 @@ def _image(image: Any, shape: tuple[int, ...], kind: int) -> Any:
 
 
 def _values(image: Any) -> np.ndarray:
-    return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1])
+    values: np.ndarray = vtk_to_numpy(image.GetPointData().GetScalars())
+    return values.reshape(image.GetDimensions()[::-1])

@@ -19,7 +19,8 @@ def voxels(volume: Any) -> np.ndarray:
         (K, J, I) view; it lives as long as the node's image.
     """
     image = volume.GetImageData()
-    return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1])
+    values: np.ndarray = vtk_to_numpy(image.GetPointData().GetScalars())
+    return values.reshape(image.GetDimensions()[::-1])
 
 
 def ijk_to_ras(volume: Any) -> np.ndarray:
