@@ -25,6 +25,7 @@ class HealthyCounterpart(ScriptedLoadableModule):
     def __init__(self, parent):
         super().__init__(parent)
         about.describe(parent)
+        slicer.app.connect("startupCompleted()", application.register_views)
 
 
 @parameterNodeWrapper
@@ -63,7 +64,7 @@ class HealthyCounterpartWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
 
     def connectParameters(self):
         """Bind widgets and controller to the parameter node."""
-        self.guiTag = self.parameters.connectGui(self.ui)
+        self.guiTag = self.parameters.connectParametersToGui(application.bound_widgets(self.ui))
         self.panel.renew()
         node = self.parameters.parameterNode
         self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
@@ -75,21 +76,20 @@ class HealthyCounterpartWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
 
     def enter(self):
         """The module is opened: the first time it connects to the last server."""
-        self.controller.scene_opened() if self.opened else self.controller.opened()
+        self.controller.entered() if self.opened else self.controller.opened()
         self.opened = True
 
     def exit(self):
         """Another module is opened; a job under way goes on."""
-        self.panel.finish_typing()
-        self.controller.hold_original(False)
+        self.controller.left()
 
     def cleanup(self):
         """The module is unloaded; a job under way goes on at the server."""
         self.timer.stop()
-        self.disconnectParameters()
         self.removeObservers()
-        self.notes.close()
         self.controller.close()
+        self.notes.close()
+        application.unless_gone(self.disconnectParameters)
 
     def onParametersModified(self, caller=None, event=None):
         """A parameter has another value."""

@@ -44,6 +44,9 @@ class KeepingPanel:
         if not self.states or self.states[-1] != state:
             self.states.append(state)
 
+    def finish_typing(self) -> None:
+        """Nothing is typed here."""
+
 
 class ASession:
     """One sitting: opened, used, and left.

@@ -4,8 +4,9 @@ The stand-ins have the real classes' names, properties, slots and signals, as fa
 them, so that the same code runs in Slicer.
 """
 
+import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_type_hints
@@ -244,7 +245,7 @@ class OffscreenParameters:
         values = {name: getattr(ParameterFields, name, None) for name in kinds}
         node = slicer.vtkMRMLScriptedModuleNode() if node is None else node
         vars(self).update(parameterNode=node, _kinds=kinds, _values=values)
-        vars(self).update(_observers={}, _connected={}, _busy=False)
+        vars(self).update(_observers={}, _connected={}, _tags=itertools.count(), _busy=False)
 
     def __getattr__(self, name: str) -> Any:
         values = vars(self)["_values"]
@@ -278,28 +279,29 @@ class OffscreenParameters:
             callback(self, "ModifiedEvent")
 
     def connectGui(self, ui: Any) -> None:
-        """Bind each widget that bears the name of a parameter, as Slicer's connectors do."""
-        for widget in vars(ui).values():
-            name = widget.property(PARAMETER)
-            if name:
-                self._connected[name] = widget
-                if isinstance(widget, QtWidgets.QDoubleSpinBox):
-                    # The real connector takes the limits away where the field has none.
-                    widget.setRange(float("-inf"), float("inf"))
-                    widget.valueChanged.connect(lambda value, name=name: self._read(name, value))
-                else:
-                    widget.currentNodeChanged.connect(
-                        lambda value, name=name: self._read(name, value)
-                    )
+        """Bind each widget that bears the name of a parameter; keeps the tag, as Slicer does."""
+        named = {widget.property(PARAMETER): widget for widget in vars(ui).values()}
+        self.connectParametersToGui({name: widget for name, widget in named.items() if name})
+
+    def connectParametersToGui(self, mapping: Mapping[str, Any]) -> int:
+        """Bind these widgets, as Slicer's connectors do; gives the tag that lets them go."""
+        tag = next(self._tags)
+        self._connected[tag] = dict(mapping)
+        for name, widget in mapping.items():
+            changed = getattr(widget, "valueChanged", None) or widget.currentNodeChanged
+            if isinstance(widget, QtWidgets.QDoubleSpinBox):
+                # The real connector takes the limits away where the field has none.
+                widget.setRange(float("-inf"), float("inf"))
+            changed.connect(lambda value, name=name: self._read(tag, name, value))
         self._write_to_widgets()
-        return 1
+        return tag
 
-    def disconnectGui(self, tag: int) -> None:
-        """Leave the widgets to another."""
-        self._connected.clear()
+    def disconnectGui(self, tag: Any) -> None:
+        """Leave the widgets to another; a tag that was never given is passed over."""
+        self._connected.pop(tag, None)
 
-    def _read(self, name: str, value: Any) -> None:
-        if not self._busy and name in self._connected:
+    def _read(self, tag: int, name: str, value: Any) -> None:
+        if not self._busy and tag in self._connected:
             setattr(self, name, value)
 
     def _write_to_widgets(self) -> None:
@@ -307,7 +309,7 @@ class OffscreenParameters:
             return
         vars(self)["_busy"] = True
         try:
-            for name, widget in self._connected.items():
+            for name, widget in [one for gui in self._connected.values() for one in gui.items()]:
                 if isinstance(widget, QtWidgets.QDoubleSpinBox):
                     widget.setValue(self._values[name])
                 else:

@@ -5,8 +5,9 @@ The scene, the panel, the controller and its threads are real.
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,6 +16,23 @@ from offscreen_qt import OffscreenParameters, application, child_widgets, load_p
 from plain_settings import PlainSettings
 
 MODULE = Path(__file__).resolve().parents[2] / "slicer_extension/HealthyCounterpart"
+
+
+class OffscreenApplication:
+    """The application without a main window."""
+
+    def __init__(self) -> None:
+        self.connected: dict[str, Callable[[], None]] = {}
+
+    def applicationLogic(self) -> None:
+        """No slice view has a logic."""
+
+    def layoutManager(self) -> None:
+        """Slicer has none without a main window, too."""
+
+    def connect(self, signal: str, slot: Callable[[], None]) -> bool:
+        self.connected[signal] = slot
+        return True
 
 
 class ScriptedLoadableModule:
@@ -76,8 +94,7 @@ def load_shell(patch: pytest.MonkeyPatch, scene: Any) -> ModuleType:
         scene: The application's scene.
     """
     patch.setattr(slicer, "mrmlScene", scene, raising=False)
-    app = SimpleNamespace(applicationLogic=lambda: None, layoutManager=lambda: None)
-    patch.setattr(slicer, "app", app, raising=False)
+    patch.setattr(slicer, "app", OffscreenApplication(), raising=False)
     patch.setattr(slicer.util, "loadUI", lambda path: load_panel(Path(path)))
     patch.setattr(slicer.util, "childWidgetVariables", child_widgets)
     settings = KeptSettings()

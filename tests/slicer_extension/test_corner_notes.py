@@ -125,12 +125,20 @@ def test_letters_tell_the_patients_sides_and_follow_the_view(
     assert tuple(_texts(some_views, "Red")[1:]) == letters[::-1]
 
 
+def test_the_scan_beside_its_counterpart_has_letters_and_no_note(
+    some_views: SliceViews, some_notes: CornerNotes, the_counterparts: Any, a_run: Run
+) -> None:
+    the_counterparts.show(a_run, OVERLAY, "row")
+    assert _texts(some_views, ROW_VIEWS[0]) == ["R", "L"]
+
+
 def _note(views: SliceViews, name: str) -> str:
-    return "".join(_texts(views, name)[:1])
+    return next((text for text in _texts(views, name) if len(text) > 1), "")
 
 
 def _texts(views: SliceViews, name: str) -> list[str]:
     """The note and the letters of a view; none where it is not noted."""
     props = views.renderer_of(name).GetViewProps()
     found = (props.GetItemAsObject(index) for index in range(props.GetNumberOfItems()))
-    return [one.GetInput() for one in found if isinstance(one, vtk.vtkTextActor)]
+    shown = (one for one in found if isinstance(one, vtk.vtkTextActor) and one.GetVisibility())
+    return [one.GetInput() for one in shown]

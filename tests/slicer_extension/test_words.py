@@ -20,7 +20,7 @@ MODEL = ModelName("healthy-brain", "0.2.0", "c1102fe4cf6a" + "0" * 52)
 
 
 def an_info(*calibrations: Calibration) -> ServerInfo:
-    return ServerInfo("0.2.0", MODEL, calibrations, "cpu", "ada", "user", 512, 3)
+    return ServerInfo("0.2.0", MODEL, calibrations, "cpu", "ada", "user", 512)
 
 
 def test_the_servers_line_names_model_user_and_calibrated_contrasts() -> None:
@@ -31,7 +31,7 @@ def test_the_servers_line_names_model_user_and_calibrated_contrasts() -> None:
     )
     line = server_line("http://127.0.0.1:8000", info)
     assert line.text == (
-        "Connected to http://127.0.0.1:8000 as ada. Model healthy-brain 0.2.0 (c1102fe4). "
+        "Connected to http://127.0.0.1:8000 as ada. Model healthy-brain 0.2.0 (c1102fe4) on cpu. "
         "Calibrated: T1 on 40 healthy scans. Not calibrated, without p-values: FLAIR."
     )
     assert line.mood == GOOD

@@ -37,6 +37,7 @@ class Administration:
         self._progress: Mapping[str, Any] = {}
         self._versions: tuple[tuple[str, bool], ...] = ()
         self._asked: dict[str, Work] = {}
+        self._told_by: tuple[str, str] = ("", "")  # server and who asks
         self._look_at = 0.0
 
     @property
@@ -72,6 +73,11 @@ class Administration:
 
     def look(self) -> None:
         """Ask for training and versions, as when a server has been connected."""
+        info = self._connection.info
+        told_by = (self._connection.url, info.user if info is not None else "")
+        if told_by != self._told_by:
+            self._told_by, self._asked = told_by, {}
+            self._cohort, self._training, self._progress, self._versions = Line(), Line(), {}, ()
         if self.allowed:
             self._ask(TRAINING, lambda client: client.training())
             self._ask(MODELS, lambda client: client.models())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,10 +14,17 @@ from HealthyCounterpartLib.collaborators import Collaborators
 from HealthyCounterpartLib.controller import Controller
 from HealthyCounterpartLib.corner_notes import CornerNotes
 from HealthyCounterpartLib.scene.counterpart_scene import CounterpartScene
+from HealthyCounterpartLib.scene.layouts import register_layouts
 from HealthyCounterpartLib.settings import QtSettings
 from HealthyCounterpartLib.worker import Worker
 
 TICK_MS = 100
+PARAMETER = "SlicerParameterName"  # property of a widget: which parameter it shows
+
+
+def register_views() -> None:
+    """Make the row of views known: a scene that was saved in it would open without any view."""
+    register_layouts(slicer.mrmlScene)
 
 
 def load_ui(path: str, layout: Any) -> Any:
@@ -34,6 +42,31 @@ def load_ui(path: str, layout: Any) -> Any:
     ui = slicer.util.childWidgetVariables(panel)
     ui.scanSelector.setMRMLScene(slicer.mrmlScene)
     return ui
+
+
+def bound_widgets(ui: Any) -> dict[str, Any]:
+    """The widgets that show a parameter, by its name, for ``connectParametersToGui``.
+
+    ``connectGui`` would find them by itself, but keeps the tag by which they are let go again.
+
+    Args:
+        ui: Has the widgets by their names.
+    """
+    named = [(widget.property(PARAMETER), widget) for widget in vars(ui).values()]
+    return {name: widget for name, widget in named if name}
+
+
+def unless_gone(act: Callable[[], object]) -> None:
+    """Do something with widgets where there still are some.
+
+    When Slicer ends, its window and all widgets are gone before the modules are told. PythonQt then
+    raises `SystemError` for a signal of theirs, and `ValueError` for the rest.
+
+    Args:
+        act: What is done.
+    """
+    with contextlib.suppress(SystemError, ValueError):
+        act()
 
 
 def new_controller(qt: Any, parameters: Any) -> Controller:
@@ -98,7 +131,7 @@ class LayoutNotes:
     def close(self) -> None:
         """Take all notes away."""
         if self._layouts is not None:
-            self._layouts.layoutChanged.disconnect(self._follow)
+            unless_gone(lambda: self._layouts.layoutChanged.disconnect(self._follow))
         self._notes.close()
 
     def _update(self, *_layout: Any) -> None:

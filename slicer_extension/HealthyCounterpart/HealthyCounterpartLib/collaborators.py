@@ -22,6 +22,9 @@ class Panel(Protocol):
     def show(self, state: ViewState) -> None:
         """Set every widget."""
 
+    def finish_typing(self) -> None:
+        """Tell the controller what was typed and not told yet."""
+
 
 def local_time() -> str:
     """Now, as runs and remembered jobs are named by it."""

@@ -15,24 +15,24 @@ from HealthyCounterpartLib.administration import Administration
 from HealthyCounterpartLib.collaborators import Collaborators, Panel, Parameters
 from HealthyCounterpartLib.connection import KIND as CONNECT
 from HealthyCounterpartLib.connection import Connection
+from HealthyCounterpartLib.exports import REPORT, Exports
 from HealthyCounterpartLib.finding_row import ACCEPTED, REJECTED
 from HealthyCounterpartLib.generation import KIND as GENERATE
-from HealthyCounterpartLib.generation import Generation
+from HealthyCounterpartLib.generation import Generation, remove_old_folders
 from HealthyCounterpartLib.panel_state import connection_state, generation_state, review_state
 from HealthyCounterpartLib.problems import CounterpartProblem
 from HealthyCounterpartLib.review import Review
 from HealthyCounterpartLib.translation import _
-from HealthyCounterpartLib.view_state import BAD, GOOD, Line, ViewState
+from HealthyCounterpartLib.view_state import BAD, Line, Notice, ViewState
 from HealthyCounterpartLib.waiting_job import KIND as WAITING_JOB
 from HealthyCounterpartLib.waiting_job import WaitingJob
 from HealthyCounterpartLib.words import problem_line
 from HealthyCounterpartLib.worker import Broke, Cancelled, Event, Finished, Told
 
 if TYPE_CHECKING:
-    from HealthyCounterpartLib.worker import Work
+    from HealthyCounterpartLib.wanted import Arrived
 
 _LOG = logging.getLogger(__name__)
-REPORT = "report"
 _BREATH_S = 0.03  # in which the threads work, where the application holds the interpreter
 
 
@@ -52,28 +52,40 @@ class Controller:
         self._parameters = parameters
         self.panel = panel
         self.connection = Connection(collaborators)
-        self.generation = Generation(collaborators, self.connection)
+        self._notice = Notice()
+        self.generation = Generation(collaborators, self.connection, self._notice)
         self.review = Review(collaborators, parameters)
         self.waiting = WaitingJob(collaborators, self.connection, self.generation.jobs)
+        self.exports = Exports(collaborators, self.connection, self._notice)
         self.administration = Administration(collaborators, self.connection)
         self._from_server = False
         self._study = ""
-        self._message = Line()
+        self._entered = True
         self._setting = False
-        self._exporting: Optional[Work] = None
 
     # -- what the application says
 
     def opened(self) -> None:
-        """The module is opened: take the active scan and connect to the last server."""
-        if self._parameters.scan is None:
-            self._parameters.scan = self._with.scene.active_volume()
+        """The module is opened for the first time: connect to the last server."""
+        remove_old_folders()
         self.connection.connect()
+        self.entered()
+
+    def entered(self) -> None:
+        """The module is opened again: take the active scan, and find the scene's runs."""
+        self._entered = True
         self.scene_opened()
 
+    def left(self) -> None:
+        """Another module is opened; a job under way goes on."""
+        self._finish_typing()
+        self.hold_original(False)
+        self._entered = False
+
     def scene_opened(self) -> None:
-        """A scene was opened or changed: find its runs again."""
-        self._do(self.review.find_runs)
+        """A scene was opened or changed; the views are another module's while this one is left."""
+        if self._entered:
+            self._do(self._look_around)
 
     def use_parameters(self, parameters: Parameters) -> None:
         """Another parameter node, as after a scene was closed."""
@@ -84,6 +96,7 @@ class Controller:
     def parameters_changed(self) -> None:
         """The parameter node has changed: by the panel, by undo, by another module."""
         if not self._setting:
+            self.generation.withdraw(unless=self._parameters.scan)
             self._do(self.review.recolour)
 
     def tick(self) -> None:
@@ -99,13 +112,15 @@ class Controller:
     def close(self) -> None:
         """The module goes away; what the server is doing goes on."""
         self.panel = None
-        self.generation.close()
+        self.generation.leave()
         self._with.worker.close()
+        self.generation.close()
 
     # -- the server
 
     def set_address(self, text: str) -> None:
         """The address was typed."""
+        self.generation.withdraw()
         self._do(lambda: self.connection.set_address(text))
 
     def set_token(self, text: str) -> None:
@@ -120,6 +135,7 @@ class Controller:
 
     def choose_source(self, from_server: bool) -> None:
         """Take a study of the server, or a volume of the scene."""
+        self.generation.withdraw()
         self._from_server = bool(from_server)
         self._show()
 
@@ -139,7 +155,6 @@ class Controller:
         if self._why_not():
             return
         study = self._chosen_study() if self._from_server else ""
-        self._message = Line()
         volume, contrast = self._parameters.scan, self._parameters.contrast
         self._do(lambda: self.generation.ask(volume, study, contrast))
 
@@ -159,7 +174,6 @@ class Controller:
         """Fetch the counterpart that an earlier session asked for."""
         job = self.waiting.job
         if job is not None:
-            self._message = Line()
             self._do(lambda: self.generation.fetch(job, self._parameters.scan))
 
     def forget_known_job(self) -> None:
@@ -170,6 +184,7 @@ class Controller:
 
     def choose_run(self, index: int) -> None:
         """Show one of the scene's runs."""
+        self._finish_typing()
         self._do(lambda: self.review.choose(index))
 
     def set_map(self, name: str) -> None:
@@ -233,7 +248,7 @@ class Controller:
             kind: ``segmentation``, ``maps``, ``table`` or ``report``.
             path: File, or folder for the maps.
         """
-        self._do(lambda: self._export(kind, Path(path)))
+        self._do(lambda: self.exports.write(self.review, kind, Path(path)))
 
     # -- the administrator
 
@@ -273,8 +288,8 @@ class Controller:
                 self.administration.failed(kind, event.problem)
         elif kind == WAITING_JOB and self.waiting.is_mine(work):
             self.waiting.take(event)
-        elif kind == REPORT and self._exporting is not None and work.id == self._exporting.id:
-            self._take_report(event)
+        elif kind == REPORT and self.exports.is_mine(work):
+            self.exports.take(event)
 
     def _take_connection(self, event: Event) -> None:
         if isinstance(event, Finished):
@@ -287,43 +302,21 @@ class Controller:
     def _take_generation(self, event: Event) -> None:
         if isinstance(event, Told):
             self.generation.told(event.value)
+            return
+        if isinstance(event, Cancelled) or event.work.stop.is_set():
+            self.generation.cancelled(event.work)
         elif isinstance(event, Finished):
-            run = self.generation.finished(event.value)
-            self.waiting.look()
-            if run is not None:
-                self.review.open(run)
-                self._parameters.scan = run.scan
+            self._take_run(event.value)
         elif isinstance(event, Broke):
             self.generation.broke(event.problem)
-            self.waiting.look()
-        elif isinstance(event, Cancelled):
-            self.generation.cancelled()
-            self.waiting.look()
+        self.waiting.look()
 
-    def _take_report(self, event: Event) -> None:
-        if isinstance(event, Finished):
-            self._message = Line(_("Written: {path}").format(path=event.value), GOOD)
-        elif isinstance(event, Broke):
-            self._message = problem_line(event.problem)
-
-    def _export(self, kind: str, path: Path) -> None:
-        facts = self.review.facts
-        if facts is None:
-            return
-        if kind == REPORT:
-            client, job = self.connection.client(), facts.job
-
-            def work(work: Work) -> Path:
-                client.fetch(job, "report", "html", path, lambda fraction: None, work.stop)
-                return path
-
-            self._message = Line(_("Fetching the report …"))
-            self._exporting = self._with.worker.start(REPORT, work)
-            return
-        written = self.review.export(kind, path)
-        self._message = Line(
-            _("Written: {path}").format(path=", ".join(str(one) for one in written)), GOOD
-        )
+    def _take_run(self, arrived: Arrived) -> None:
+        self._finish_typing()
+        run = self.generation.finished(arrived)
+        if run is not None:
+            self.review.open(run)
+            self._parameters.scan = run.scan
 
     def _chosen_study(self) -> str:
         return self._study if self._study in self.connection.studies else ""
@@ -352,7 +345,7 @@ class Controller:
                 can_generate=not why_not,
                 hint=why_not,
                 known_job=self.waiting.words if not self.generation.busy else "",
-                message=self._message if self._message.text else self.generation.message,
+                message=self._notice.line,
                 administrator=self.administration.state(self._chosen_study()),
                 **connection_state(self.connection),
                 **generation_state(self.generation),
@@ -360,15 +353,24 @@ class Controller:
             )
         )
 
+    def _look_around(self) -> None:
+        if not self._with.scene.holds(self._parameters.scan):
+            self._parameters.scan = self._with.scene.active_volume()
+        self.review.find_runs()
+
+    def _finish_typing(self) -> None:
+        if self.panel is not None:
+            self.panel.finish_typing()
+
     def _do(self, act: Any, *, show: bool = True) -> None:
         """Do something; what goes wrong becomes a line of the panel and harms nothing else."""
         setting, self._setting = self._setting, True
         try:
             act()
         except CounterpartProblem as problem:
-            self._message = problem_line(problem)
+            self._notice.line = problem_line(problem)
         except OSError as error:
-            self._message = Line(
+            self._notice.line = Line(
                 _("It could not be written or read: {why}. Choose another place.").format(
                     why=error.strerror or error
                 ),
@@ -376,7 +378,7 @@ class Controller:
             )
         except Exception as error:
             _LOG.exception("Healthy Counterpart")
-            self._message = Line(
+            self._notice.line = Line(
                 _("Something unexpected happened ({why}); the log has more.").format(why=error), BAD
             )
         finally:

@@ -9,6 +9,7 @@ import vtk
 
 from HealthyCounterpartLib.direction_letters import edge_letters, new_letters
 from HealthyCounterpartLib.scene.layers import shows_synthesised
+from HealthyCounterpartLib.scene.layouts import ROW_VIEWS
 from HealthyCounterpartLib.scene.marks import DISCLAIMER
 from HealthyCounterpartLib.scene.runs import every_node
 
@@ -37,14 +38,16 @@ class CornerNotes:
 
     def update(self) -> None:
         """Put the notes where they belong now."""
-        shown = {
-            composite.GetLayoutName(): shows_synthesised(self._scene, composite)
-            for composite in every_node(self._scene, "vtkMRMLSliceCompositeNode")
+        composites = {
+            one.GetLayoutName(): one for one in every_node(self._scene, "vtkMRMLSliceCompositeNode")
         }
-        for view in set(self._notes) - set(shown):
+        for view in set(self._notes) - set(composites):
             self._take_away(view)
-        for view, noted in shown.items():
-            self._put(view) if noted else self._take_away(view)
+        for view, composite in composites.items():
+            noted = shows_synthesised(self._scene, composite)
+            # The scan beside its counterpart has sides, too.
+            lettered = noted or (view in ROW_VIEWS and composite.GetBackgroundVolumeID())
+            self._put(view, noted) if lettered else self._take_away(view)
         for node in every_node(self._scene, "vtkMRMLSliceNode"):
             if node.GetLayoutName() in self._notes:
                 _note, *letters = self._notes[node.GetLayoutName()][1]
@@ -77,16 +80,18 @@ class CornerNotes:
     def _modified(self, *_event: Any) -> None:
         self.update()
 
-    def _put(self, view: str) -> None:
+    def _put(self, view: str, noted: bool) -> None:
         renderer = self._renderer_of(view)
         if view in self._notes and self._notes[view][0] is not renderer:
             self._take_away(view)
-        if renderer is None or view in self._notes:
+        if renderer is None:
             return
-        actors = (_new_note(), *new_letters())
-        for actor in actors:
-            renderer.AddViewProp(actor)
-        self._notes[view] = (renderer, actors)
+        if view not in self._notes:
+            actors = (_new_note(), *new_letters())
+            for actor in actors:
+                renderer.AddViewProp(actor)
+            self._notes[view] = (renderer, actors)
+        self._notes[view][1][0].SetVisibility(noted)
 
     def _take_away(self, view: str) -> None:
         if view in self._notes:

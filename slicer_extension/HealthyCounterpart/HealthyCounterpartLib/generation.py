@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
+from HealthyCounterpartLib.address import ServerAddress
 from HealthyCounterpartLib.collaborators import Collaborators
 from HealthyCounterpartLib.connection import Connection
 from HealthyCounterpartLib.consent import Consent
@@ -15,7 +17,7 @@ from HealthyCounterpartLib.known_jobs import KnownJobs, RememberedJob
 from HealthyCounterpartLib.problems import CounterpartProblem, ScanProblem, ServerProblem
 from HealthyCounterpartLib.scan_source import KnownJob, SceneScan, StudyScan
 from HealthyCounterpartLib.translation import _
-from HealthyCounterpartLib.view_state import GOOD, Line, Progress
+from HealthyCounterpartLib.view_state import GOOD, Line, Notice, Progress
 from HealthyCounterpartLib.wanted import Arrived, Wanted, bring
 from HealthyCounterpartLib.words import job_progress, problem_line
 
@@ -24,7 +26,19 @@ if TYPE_CHECKING:
     from HealthyCounterpartLib.worker import Work
 
 KIND = "generate"
+FOLDER_PREFIX = "HealthyCounterpart-"
+_OLD_S = 24 * 3600.0
 _OVER = ("gone", "refusal")  # after these the server has nothing more to give
+
+
+def remove_old_folders() -> None:
+    """Remove what a Slicer that crashed has left of its jobs: they hold copies of scans."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
+        try:
+            if time.time() - folder.stat().st_mtime > _OLD_S:
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            continue  # somebody else's
 
 
 class Generation:
@@ -33,16 +47,20 @@ class Generation:
     Args:
         collaborators: Scene, worker, settings.
         connection: To the server.
+        notice: Is told how it went.
     """
 
-    def __init__(self, collaborators: Collaborators, connection: Connection) -> None:
+    def __init__(
+        self, collaborators: Collaborators, connection: Connection, notice: Notice
+    ) -> None:
         self._with = collaborators
         self._connection = connection
         self._consent = Consent(collaborators.settings)
         self.jobs = KnownJobs(collaborators.settings)
         self.progress: Optional[Progress] = None
-        self.message = Line()
+        self._notice = notice
         self._asked: Optional[Wanted] = None  # waits for consent
+        self._asked_for: Optional[ServerAddress] = None  # where it would go
         self._wanted: Optional[Wanted] = None  # under way
         self._work: Optional[Work] = None
         self._folder: Optional[Path] = None
@@ -57,8 +75,7 @@ class Generation:
     @property
     def consent_host(self) -> str:
         """Host for which consent is awaited; empty for none."""
-        address = self._connection.address
-        return address.host if self._asked is not None and address is not None else ""
+        return self._asked_for.host if self._asked_for is not None else ""
 
     def is_mine(self, work: Work) -> bool:
         """Whether this is the work under way."""
@@ -87,7 +104,7 @@ class Generation:
             job: The job.
             volume: Of the scene; not looked at where the job is of a study.
         """
-        if self.busy:
+        if self.busy or job.url != self._connection.url:
             return
         if job.study:
             known = self._with.scene.study_volume(job.study, job.url)
@@ -97,20 +114,34 @@ class Generation:
 
     def answer_consent(self, agreed: bool) -> None:
         """The reader says whether the scan may leave this machine for the host."""
-        host, wanted, self._asked = self.consent_host, self._asked, None
-        if wanted is None or not host:
+        wanted, address = self._asked, self._asked_for
+        self.withdraw()
+        if wanted is None or address is None:
             return
-        if agreed:
-            self._consent.give(host)
+        if agreed and address == self._connection.address:
+            self._consent.give(address.host)
             self._begin(wanted)
         else:
-            self.message = Line(_("Nothing was sent."))
+            self._notice.line = Line(_("Nothing was sent."))
+
+    def withdraw(self, unless: Any = None) -> None:
+        """Ask for consent no more: another scan or another server was chosen.
+
+        Args:
+            unless: Volume; a question about this one stays.
+        """
+        if self._asked is not None and (unless is None or self._asked.volume is not unless):
+            self._asked, self._asked_for = None, None
 
     def cancel(self) -> None:
-        """Stop, on the server too."""
-        if self._work is not None:
+        """Stop, on the server too; a job of an earlier session is left to go on there."""
+        if self._work is None or self._wanted is None:
+            return
+        if self._wanted.job:
+            self._work.leave()
+        else:
             self._work.cancel()
-            self.progress = Progress(_("Cancelling …"), None, cancellable=False)
+        self.progress = Progress(_("Cancelling …"), None, cancellable=False)
 
     def told(self, told: JobProgress) -> None:
         """The work says how far it is."""
@@ -142,13 +173,13 @@ class Generation:
                     _("The scan was removed from the scene while its counterpart was made."),
                     _("Load it again, choose it, and press Fetch."),
                 )
-            run = self._with.scene.add_run(volume, arrived.delivery, self._with.now())
+            run = self._with.scene.add_run(volume, arrived.delivery, self._with.now(), self._url)
         except CounterpartProblem as problem:
-            self.message = problem_line(problem)
+            self._notice.line = problem_line(problem)
             return None
         else:
             self._forget()
-            self.message = Line(_("The healthy counterpart is there."), GOOD)
+            self._notice.line = Line(_("The healthy counterpart is there."), GOOD)
             return run
         finally:
             self._end()
@@ -157,33 +188,41 @@ class Generation:
         """The work has failed; a job that may still live on the server stays remembered."""
         if isinstance(problem, ServerProblem) and problem.kind in _OVER:
             self._forget()
-        self.message = problem_line(problem)
+        self._notice.line = problem_line(problem)
         self._end()
 
-    def cancelled(self) -> None:
-        """The work has stopped, and its job with it."""
-        self._forget()
-        self.message = Line(_("Cancelled, on the server too."))
+    def cancelled(self, work: Work) -> None:
+        """The work has stopped; its job too, unless the server could not be told."""
+        if work.goes_on and self._job:
+            self._notice.line = Line(_("Stopped here; the job may go on at the server."))
+        elif self._job:
+            self._forget()
+            self._notice.line = Line(_("Cancelled, on the server too."))
+        else:
+            self._notice.line = Line(_("Cancelled."))
         self._end()
 
-    def close(self) -> None:
+    def leave(self) -> None:
         """Slicer closes: the job goes on at the server, and is found again."""
         if self._work is not None:
             self._work.leave()
+
+    def close(self) -> None:
+        """Remove what is left, once no thread works any more."""
         self._end()
 
     def _with_scan(self, volume: Any, contrast: str, job: str) -> None:
         try:
             scan = self._with.scene.sendable(volume)
         except CounterpartProblem as problem:
-            self.message = problem_line(problem)
+            self._notice.line = problem_line(problem)
             return
         wanted = Wanted(scan, volume, "", contrast, job)
         if self._may_leave(wanted):
             self._begin(wanted)
         else:
-            self._asked = wanted
-            self.message = Line()
+            self._asked, self._asked_for = wanted, self._connection.address
+            self._notice.line = Line()
 
     def _may_leave(self, wanted: Wanted) -> bool:
         address = self._connection.address
@@ -195,13 +234,14 @@ class Generation:
         try:
             client = self._connection.client()
         except ServerProblem as problem:
-            self.message = problem_line(problem)
+            self._notice.line = problem_line(problem)
             return
-        folder = Path(tempfile.mkdtemp(prefix="HealthyCounterpart-"))
-        self._wanted, self._folder, self._asked = wanted, folder, None
+        folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
+        self.withdraw()
+        self._wanted, self._folder = wanted, folder
         self._url = self._connection.url
         self._job = wanted.job
-        self.message = Line()
+        self._notice.line = Line()
         self.progress = Progress(_("Preparing the scan"), None)
         self._work = self._with.worker.start(KIND, lambda work: bring(client, wanted, folder, work))
 

@@ -149,7 +149,7 @@ class _Generation:
             raise gone.problem from gone
         except Stopped:
             if self._work.cancelled:
-                self._cancel_on_server()
+                self._work.goes_on = not self._cancel_on_server()
             raise
 
     def _ask(self) -> JobStatus:
@@ -267,19 +267,21 @@ class _Generation:
             raise _GoneError(problem)
         raise problem
 
-    def _cancel_on_server(self) -> None:
+    def _cancel_on_server(self) -> bool:
+        """Whether no job is under way there any more."""
         job = self._job
         for attempt in range(_CANCEL_TRIES):
             if job is None or job.ended:
-                return
+                return True
             try:
-                job = self._client.cancel(job.id)
-                return
+                self._client.cancel(job.id)
+                return True
             except ServerProblem as problem:
                 logger.warning("a job could not be cancelled on the server: %s", problem)
                 if not problem.passes:
-                    return
+                    return problem.kind == "gone"
                 time.sleep(_FIRST_PAUSE_S * attempt)
+        return False
 
     def _fetched(self, job: JobStatus) -> Delivery:
         self._tell(FETCHING, 0.0)

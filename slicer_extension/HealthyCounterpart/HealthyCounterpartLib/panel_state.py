@@ -41,7 +41,9 @@ def review_state(review: Review) -> dict[str, Any]:
         return fields
     return {
         **fields,
-        "run": [run.id for run in review.runs].index(review.run.id),
+        "run": next(
+            (index for index, run in enumerate(review.runs) if run.id == review.run.id), -1
+        ),
         "evidence": evidence_line(review.rows, review.facts.evidence),
         "warnings": tuple(review.facts.warnings),
         "references": tuple(reference_words(one) for one in review.facts.references),

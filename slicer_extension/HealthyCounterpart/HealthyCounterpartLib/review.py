@@ -82,6 +82,9 @@ class Review:
     def open(self, run: Run) -> None:
         """Show a run from its beginning, with its healthy threshold."""
         self.runs = tuple(self._scene.runs())
+        if run.id not in [one.id for one in self.runs]:
+            self.find_runs()  # its nodes were removed meanwhile
+            return
         self._parameters.run = run.name
         self._take(run, fresh=True)
 

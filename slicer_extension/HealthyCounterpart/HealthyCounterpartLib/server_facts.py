@@ -54,7 +54,6 @@ class ServerInfo:
         user: Name of who asks.
         role: ``user``, ``annotator``, ``reviewer`` or ``admin``.
         upload_mb: Largest scan that it takes.
-        images: Number of studies.
     """
 
     version: str
@@ -64,7 +63,6 @@ class ServerInfo:
     user: str
     role: str
     upload_mb: int
-    images: int
 
     @property
     def administers(self) -> bool:
@@ -147,7 +145,6 @@ def _server_info(values: Mapping[str, Any]) -> ServerInfo:
         user=str(values["user"]["name"]),
         role=str(values["user"]["role"]),
         upload_mb=int(values["limits"]["upload_mb"]),
-        images=int(values["images"]),
     )
 
 

@@ -17,6 +17,7 @@ class QtSettings:
 
     def value(self, key: str, default: str) -> str:
         """The text that is kept."""
+        self._settings.sync()  # another Slicer may have written meanwhile
         kept = self._settings.value(key, default)
         return kept if isinstance(kept, str) else default
 

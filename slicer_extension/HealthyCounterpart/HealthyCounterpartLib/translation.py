@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 try:
-    from slicer.i18n import tr as _translated
+    from slicer.i18n import tr
 except ImportError:  # outside the application: scripts and tests
-    _translated = str
+    tr = str
 
-
-def _(text: str) -> str:
-    """A text in the language of the application.
-
-    Args:
-        text: In English, with ``{names}`` that are filled in afterwards.
-    """
-    return str(_translated(text))
-
+# Slicer's function itself, no wrapper: it looks a text up by the file that calls it.
+_: Callable[[str], str] = tr
 
 __all__ = ["_"]

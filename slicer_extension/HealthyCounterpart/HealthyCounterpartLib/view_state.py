@@ -24,6 +24,17 @@ class Line:
     mood: str = PLAIN
 
 
+@dataclass
+class Notice:
+    """What happened last: whoever has news writes over what was said before.
+
+    Args:
+        line: The news.
+    """
+
+    line: Line = field(default_factory=Line)
+
+
 @dataclass(frozen=True)
 class Progress:
     """Work that is under way.

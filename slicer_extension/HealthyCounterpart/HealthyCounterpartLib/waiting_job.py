@@ -34,16 +34,29 @@ class WaitingJob:
         self._connection = connection
         self._jobs = jobs
         self._asking: Optional[Work] = None
-        self.job: Optional[RememberedJob] = None
-        self.words = ""
+        self._asked: Optional[RememberedJob] = None
+        self._job: Optional[RememberedJob] = None
+        self._words = ""
+
+    @property
+    def job(self) -> Optional[RememberedJob]:
+        """The job; None where there is none, or its server is not the one that is connected."""
+        job = self._job
+        here = job is not None and self._connection.ready and job.url == self._connection.url
+        return job if here else None
+
+    @property
+    def words(self) -> str:
+        """What is said of it; empty without one."""
+        return self._words if self.job is not None else ""
 
     def look(self) -> None:
         """Ask how far the newest remembered job is; without one, nothing is asked."""
         known = self._jobs.at(self._connection.url)
         newest = known[0] if known and self._connection.ready else None
-        if newest != self.job:
-            self.job, self.words = None, ""
-        self._asking = None
+        if newest != self._job:
+            self._job, self._words = None, ""
+        self._asking, self._asked = None, newest
         if newest is not None:
             client = self._connection.client()
             self._asking = self._with.worker.start(
@@ -61,12 +74,11 @@ class WaitingJob:
             if status.state in (FAILED, CANCELLED):
                 self._let_go(remembered)
             else:
-                self.job, self.words = remembered, _words(remembered, status)
-        elif isinstance(event, Broke):
+                self._job, self._words = remembered, _words(remembered, status)
+        elif isinstance(event, Broke) and self._asked is not None:
             problem = event.problem
-            known = self._jobs.at(self._connection.url)
-            if known and isinstance(problem, ServerProblem) and problem.kind == "gone":
-                self._let_go(known[0])
+            if isinstance(problem, ServerProblem) and problem.kind == "gone":
+                self._let_go(self._asked)
 
     def forget(self) -> None:
         """Do not offer it again."""

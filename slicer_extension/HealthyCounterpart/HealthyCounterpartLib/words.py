@@ -19,7 +19,7 @@ def server_line(url: str, info: ServerInfo) -> Line:
     model = f"{info.model.name} {info.model.version} ({info.model.weights_sha256[:8]})"
     said = [
         _("Connected to {url} as {user}.").format(url=url, user=info.user),
-        _("Model {model}.").format(model=model),
+        _("Model {model} on {device}.").format(model=model, device=info.device),
     ]
     healthy = [one for one in info.calibrations if one.p_floor is not None]
     known = {one.contrast for one in healthy}

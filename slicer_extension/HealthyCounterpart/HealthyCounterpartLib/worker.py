@@ -35,6 +35,7 @@ class Work:
         self.kind = kind
         self.stop = threading.Event()
         self.cancelled = False
+        self.goes_on = False  # what it began elsewhere may still be under way there
         self._send = send
 
     def tell(self, value: object) -> None:
@@ -47,7 +48,8 @@ class Work:
         self.stop.set()
 
     def leave(self) -> None:
-        """Ask it to stop because the application ends; what it began elsewhere goes on there."""
+        """Ask it to stop here; what it began elsewhere goes on there."""
+        self.goes_on = True
         self.stop.set()
 
 

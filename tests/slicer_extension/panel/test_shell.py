@@ -6,8 +6,11 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from offscreen_qt import application
+import slicer
+from offscreen_qt import OffscreenParameters, application
 from offscreen_slicer import MODULE, load_shell
+
+from HealthyCounterpartLib.scene.layouts import ROW_LAYOUT, ROW_VIEWS
 
 MOST_LINES = 120
 
@@ -44,6 +47,16 @@ def test_slicer_is_told_what_the_module_is(the_shell: ModuleType) -> None:
     assert parent.title == "Healthy Counterpart" and parent.categories == ["Neuroimaging"]
     assert "research use only" in parent.helpText
     assert "2406.00772" in parent.acknowledgementText and "2601.22663" in parent.acknowledgementText
+
+
+def test_the_views_of_a_saved_row_are_known_when_slicer_has_started(
+    the_shell: ModuleType, a_scene: Any
+) -> None:
+    layout = a_scene.AddNode(slicer.vtkMRMLLayoutNode())
+    the_shell.HealthyCounterpart(SimpleNamespace())
+    slicer.app.connected["startupCompleted()"]()
+    layout.SetViewArrangement(ROW_LAYOUT)  # as loading a scene does
+    assert ROW_VIEWS[0] in layout.GetCurrentLayoutDescription()
 
 
 def test_opening_takes_the_active_scan_and_asks_the_last_server(
@@ -107,6 +120,17 @@ def test_after_cleaning_up_nothing_is_called(a_widget: Any, a_scene: Any) -> Non
     a_scene.Clear(False)
     assert a_widget.parameters is before
     a_widget.setup()  # for the fixture, which cleans up again
+
+
+def test_cleaning_up_goes_on_where_the_widgets_are_gone(
+    a_widget: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disconnect(_parameters: Any, _tag: int) -> None:
+        raise SystemError("disconnect returned NULL without setting an exception")
+
+    monkeypatch.setattr(OffscreenParameters, "disconnectGui", disconnect)
+    a_widget.cleanup()
+    assert a_widget.controller.panel is None and not a_widget.timer.isActive()
 
 
 def test_reloading_loads_the_package_again(a_widget: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from HealthyCounterpartLib.overlay import FOUR_UP, MAPS, ROW, SIGNS, SINGLE
+from HealthyCounterpartLib.overlay import (
+    FOUR_UP,
+    MAPS,
+    RESIDUAL_UNIT,
+    ROW,
+    SCORE_UNIT,
+    SIGNS,
+    SINGLE,
+)
 from HealthyCounterpartLib.panel.setters import Setters, always, index_of
 from HealthyCounterpartLib.translation import _
 from HealthyCounterpartLib.view_state import ViewState
@@ -32,6 +40,7 @@ class DisplaySection:
         self._runs: tuple[str, ...] = ()
         # In the order of the .ui file.
         self._maps = [_("Calibrated score"), _("Residual")]
+        self._units = {SCORE_UNIT: _("score"), RESIDUAL_UNIT: _("spreads")}
         self._signs = [_("Both"), _("▲ brighter only"), _("▼ darker only")]
         ui.runSelector.currentIndexChanged.connect(self._choose_run)
         ui.mapSelector.currentIndexChanged.connect(self._choose_map)
@@ -68,7 +77,7 @@ class DisplaySection:
         self._set.put(
             "rangeSlider", "values", (low, high), lambda slider: slider.setValues(low, high)
         )
-        unit = f" {_(state.unit)}" if state.unit else ""
+        unit = f" {self._units[state.unit]}" if state.unit else ""
         self._limit("hideBelow", low, end, unit)
         self._limit("saturateAbove", high, max(end, high), unit)
         self._limit("opacity", state.overlay.opacity, 1.0, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from typing import Any
 
@@ -85,7 +86,7 @@ class FindingsRows:
             return False
         for cell, text in zip(self._cells[index], texts):
             cell.setText(text)
-            cell.setToolTip(text)
+            cell.setToolTip(html.escape(text))  # words of a server are no markup
         self._cells[index][DIRECTION_COLUMN].setIcon(self._swatch(row.direction))
         self._texts[index] = texts
         return True

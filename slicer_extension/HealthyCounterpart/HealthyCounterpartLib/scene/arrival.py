@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from HealthyCounterpartLib.jobs import Delivery
 
 
-def add_run(scene: Any, scan: Any, delivery: Delivery, when: str) -> str:
+def add_run(scene: Any, scan: Any, delivery: Delivery, when: str, url: str = "") -> str:
     """Put the results of a job into the scene.
 
     Args:
@@ -33,6 +33,7 @@ def add_run(scene: Any, scan: Any, delivery: Delivery, when: str) -> str:
         scan: Volume node they belong to.
         delivery: What arrived.
         when: Time, in words.
+        url: Of the server.
 
     Returns:
         Id of the run.
@@ -42,7 +43,7 @@ def add_run(scene: Any, scan: Any, delivery: Delivery, when: str) -> str:
     """
     run = uuid.uuid4().hex
     nodes = _new_nodes(scan, delivery, when)
-    attributes = {marks.NAME: new_name(scene, scan, when), **attributes_of(delivery, when)}
+    attributes = {marks.NAME: new_name(scene, scan, when), **attributes_of(delivery, when, url)}
     arrival = _Arrival(scene, scan, run)
     try:
         arrival.add(nodes, attributes)
@@ -64,7 +65,7 @@ def add_study(scene: Any, path: Path, name: str) -> Any:
         ArrivalProblem: It cannot be read.
     """
     volume = read_volume(Path(path))
-    volume.SetName(scene.GenerateUniqueName(marks.plain(name, marks.LONGEST) or "scan"))
+    volume.SetName(scene.GenerateUniqueName(marks.node_name(name) or "scan"))
     scene.AddNode(volume)
     volume.CreateDefaultDisplayNodes()
     return volume
@@ -81,7 +82,7 @@ def _new_nodes(scan: Any, delivery: Delivery, when: str) -> dict[str, Any]:
         )
     nodes = {role: read_map(files[role], scan) for role in marks.SYNTHESISED}
     mask = read_mask(files["mask"], scan)
-    name = scan.GetName() or _("scan")
+    name = marks.node_name(scan.GetName() or "") or _("scan")
     titles = {
         marks.COUNTERPART: _("{scan} healthy counterpart"),
         marks.RESIDUAL: _("{scan} residual"),

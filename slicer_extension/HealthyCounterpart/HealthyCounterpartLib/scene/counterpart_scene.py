@@ -24,7 +24,7 @@ from HealthyCounterpartLib.scene import (
 from HealthyCounterpartLib.scene.map_display import apply_overlay
 from HealthyCounterpartLib.scene.provenance import RunFacts, facts_of
 from HealthyCounterpartLib.scene.runs import Run
-from HealthyCounterpartLib.scene.voxels import voxels
+from HealthyCounterpartLib.scene.voxels import hash_of, voxels
 from HealthyCounterpartLib.translation import _
 
 if TYPE_CHECKING:
@@ -65,11 +65,12 @@ class CounterpartScene:
     def add_study(self, path: Path, image: str, url: str) -> Any:
         """A fetched study of the server, as a volume of the scene: see `arrival.add_study`."""
         volume = arrival.add_study(self._scene, path, image)
-        marks.mark(volume, {marks.STUDY: image, marks.SERVER: url})
+        known = {marks.STUDY: image, marks.SERVER: url, marks.VOXELS: hash_of(volume)}
+        marks.mark(volume, known)
         return volume
 
     def study_volume(self, image: str, url: str) -> Any:
-        """The volume of a study that was fetched before; None for none.
+        """The volume of a study that was fetched before and not changed since; None for none.
 
         Args:
             image: Id of the study.
@@ -77,13 +78,14 @@ class CounterpartScene:
         """
         wanted = (marks.plain(image, marks.LONGEST), marks.plain(url, marks.LONGEST))
         for node in runs.every_node(self._scene, "vtkMRMLScalarVolumeNode"):
-            if (node.GetAttribute(marks.STUDY), node.GetAttribute(marks.SERVER)) == wanted:
+            known = (node.GetAttribute(marks.STUDY), node.GetAttribute(marks.SERVER))
+            if known == wanted and hash_of(node) == node.GetAttribute(marks.VOXELS):
                 return node
         return None
 
-    def add_run(self, volume: Any, delivery: Delivery, when: str) -> Run:
+    def add_run(self, volume: Any, delivery: Delivery, when: str, url: str = "") -> Run:
         """Put results into the scene, all or nothing: see `arrival.add_run`."""
-        added = arrival.add_run(self._scene, volume, delivery, when)
+        added = arrival.add_run(self._scene, volume, delivery, when, url)
         return next(run for run in self.runs() if run.id == added)
 
     def runs(self) -> list[Run]:

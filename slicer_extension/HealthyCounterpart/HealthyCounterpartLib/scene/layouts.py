@@ -47,8 +47,8 @@ def arrange(scene: Any, layout: str) -> None:
             ROW: ROW_LAYOUT,
             SINGLE: node.SlicerLayoutOneUpRedSliceView,
         }[layout]
-        if node.GetViewArrangement() != number:
-            node.SetViewArrangement(number)
+        # Also where the number is the same: a scene may have been loaded before it was known.
+        node.SetViewArrangement(number)
     for name in VIEWS[layout]:
         composite_of(scene, name)
     if layout == ROW:

@@ -18,6 +18,7 @@ COLOURS = "HealthyCounterpart.Colours"  # of a colour table that is ours to chan
 LARGEST = "HealthyCounterpart.Largest"
 STUDY = "HealthyCounterpart.Study"  # of a scan that came from a server: its id there
 SERVER = "HealthyCounterpart.Server"
+VOXELS = "HealthyCounterpart.Voxels"  # hash of a study's voxels as they were fetched
 SCAN = "healthyCounterpartScan"  # reference from each node of a run to its scan
 
 COUNTERPART, RESIDUAL, ANOMALY = "counterpart", "residual", "anomaly"
@@ -48,6 +49,17 @@ def plain(text: str, longest: int) -> str:
     """
     shown = "".join(letter if letter.isprintable() else " " for letter in str(text))
     return " ".join(shown.split())[:longest]
+
+
+def node_name(text: str) -> str:
+    """A text as the name of a node, which names its file in a saved scene.
+
+    MRML writes ``&`` in the names of files as it is, and cannot read such a scene again.
+
+    Args:
+        text: Anything, also from a server.
+    """
+    return plain(text, LONGEST).replace("&", "+")
 
 
 def role_of(node: Any) -> str:

@@ -31,8 +31,7 @@ class RunFacts:
         model: That did the work.
         references: Nearest healthy references, where the server offers them.
         job: Id on the server.
-        image: Id of a study of the server; empty for a scan of the scene.
-        scan_sha256: Hash of the uploaded scan; empty for a study.
+        server: At which the job was asked for.
         when: Time of the run, in words.
         findings: The findings as the server tells them.
         provenance: All that the server tells of how it was made.
@@ -45,8 +44,7 @@ class RunFacts:
     model: ModelName = UNKNOWN
     references: tuple[Any, ...] = ()
     job: str = ""
-    image: str = ""
-    scan_sha256: str = ""
+    server: str = ""
     when: str = ""
     findings: tuple[Mapping[str, Any], ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -75,16 +73,18 @@ def new_provenance(delivery: Delivery, when: str, name: str) -> Any:
     return node
 
 
-def attributes_of(delivery: Delivery, when: str) -> dict[str, str]:
+def attributes_of(delivery: Delivery, when: str, url: str) -> dict[str, str]:
     """What each node of a run says of where it comes from.
 
     Args:
         delivery: What arrived.
         when: Time of the run, in words.
+        url: Of the server.
     """
     told = delivery.provenance
     return {
         marks.WHEN: when,
+        marks.SERVER: url,
         marks.JOB: delivery.job.id,
         marks.MODEL: told.get("model", ""),
         marks.VERSION: told.get("version", ""),
@@ -103,7 +103,6 @@ def facts_of(text: Any, marked: Any) -> RunFacts:
     """
     told = _told(text)
     findings, provenance = _mapping(told, "findings"), _mapping(told, "provenance")
-    job = _mapping(told, "job")
     return RunFacts(
         threshold=_threshold(findings.get("threshold", marked.GetAttribute(marks.THRESHOLD))),
         evidence=_mapping(findings, "evidence"),
@@ -116,8 +115,7 @@ def facts_of(text: Any, marked: Any) -> RunFacts:
         ),
         references=tuple(_list(told, "references")),
         job=marked.GetAttribute(marks.JOB) or "",
-        image=str(job.get("image") or ""),
-        scan_sha256=str(job.get("scan_sha256") or ""),
+        server=marked.GetAttribute(marks.SERVER) or "",
         when=marked.GetAttribute(marks.WHEN) or "",
         findings=tuple(one for one in _list(findings, "findings") if isinstance(one, dict)),
         provenance=provenance,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -60,3 +61,16 @@ def flip_in_place(values: np.ndarray, axis: int) -> None:
         kept = slices[first].copy()
         slices[first] = slices[last]
         slices[last] = kept
+
+
+def hash_of(volume: Any) -> str:
+    """A hash of a volume's voxels; empty for an empty one.
+
+    Args:
+        volume: Volume node.
+    """
+    image = volume.GetImageData()
+    if image is None or image.GetPointData().GetScalars() is None:
+        return ""
+    values = vtk_to_numpy(image.GetPointData().GetScalars())
+    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
