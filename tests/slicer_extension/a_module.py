@@ -21,7 +21,7 @@ from HealthyCounterpartLib.widget import PanelWidget
 from HealthyCounterpartLib.worker import Worker
 
 PATIENCE_S = 120.0
-WIDTH = 430  # of Slicer's panel, pixels
+WIDTH = 540  # of Slicer's panel, pixels
 
 
 class AModule:

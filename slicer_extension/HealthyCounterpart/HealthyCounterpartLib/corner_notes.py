@@ -12,9 +12,10 @@ from HealthyCounterpartLib.scene.layers import shows_synthesised
 from HealthyCounterpartLib.scene.layouts import ROW_VIEWS
 from HealthyCounterpartLib.scene.marks import DISCLAIMER
 from HealthyCounterpartLib.scene.runs import every_node
+from HealthyCounterpartLib.view_text import RIGHT, TOP, new_view_text
 
 FONT_SIZE = 14
-MARGIN = 0.01  # of the view
+_YELLOW = (1.0, 0.85, 0.3)
 
 
 class CornerNotes:
@@ -101,16 +102,6 @@ class CornerNotes:
 
 
 def _new_note() -> vtk.vtkTextActor:
-    note = vtk.vtkTextActor()
+    note = new_view_text(RIGHT, TOP, FONT_SIZE, _YELLOW)
     note.SetInput(DISCLAIMER)
-    note.SetTextScaleModeToNone()
-    note.GetPositionCoordinate().SetCoordinateSystemToNormalizedViewport()
-    note.SetPosition(1 - MARGIN, 1 - MARGIN)
-    style = note.GetTextProperty()
-    style.SetFontSize(FONT_SIZE)
-    style.SetColor(1.0, 0.85, 0.3)
-    style.SetShadow(True)
-    style.SetJustificationToRight()
-    style.SetVerticalJustificationToTop()
-    note.PickableOff()
     return note

@@ -6,10 +6,12 @@ from typing import Any
 
 import vtk
 
+from HealthyCounterpartLib.view_text import LEFT, MIDDLE, RIGHT, new_view_text
+
 # The ends of RAS's axes, as Slicer names directions.
 POSITIVE, NEGATIVE = ("R", "A", "S"), ("L", "P", "I")
 FONT_SIZE = 18
-MARGIN = 0.01  # of the view
+_WHITE = (1.0, 1.0, 1.0)
 
 
 def edge_letters(slice_node: Any) -> tuple[str, str]:
@@ -30,17 +32,7 @@ def edge_letters(slice_node: Any) -> tuple[str, str]:
 
 def new_letters() -> tuple[vtk.vtkTextActor, vtk.vtkTextActor]:
     """Texts for the middle of the left and of the right edge, without a letter yet."""
-    left, right = vtk.vtkTextActor(), vtk.vtkTextActor()
-    for actor, place in ((left, MARGIN), (right, 1 - MARGIN)):
-        actor.SetTextScaleModeToNone()
-        actor.GetPositionCoordinate().SetCoordinateSystemToNormalizedViewport()
-        actor.SetPosition(place, 0.5)
-        style = actor.GetTextProperty()
-        style.SetFontSize(FONT_SIZE)
-        style.SetColor(1.0, 1.0, 1.0)
-        style.SetShadow(True)
-        style.SetVerticalJustificationToCentered()
-        actor.PickableOff()
-    left.GetTextProperty().SetJustificationToLeft()
-    right.GetTextProperty().SetJustificationToRight()
-    return left, right
+    return (
+        new_view_text(LEFT, MIDDLE, FONT_SIZE, _WHITE),
+        new_view_text(RIGHT, MIDDLE, FONT_SIZE, _WHITE),
+    )

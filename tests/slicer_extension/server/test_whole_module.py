@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import vtk
 from a_module import AModule
-from a_server import SAMPLES, AServer
+from a_server import ROOT, SAMPLES, AServer
 from people import TOKENS
 from slicer.util import arrayFromVolume
 
@@ -186,3 +187,64 @@ def test_a_server_that_is_not_there_is_told_with_its_cure(open_module: Open) -> 
     module.connect("http://127.0.0.1:9")
     assert "127.0.0.1" in module.text("serverLine")
     assert not module.ui.generateButton.isEnabled() and module.text("hintLine")
+
+
+def test_an_oblique_left_handed_scan_under_a_transform_is_marked_at_the_right_place(
+    open_module: Open, the_server: AServer, a_scene: Any
+) -> None:
+    patient = add_study(a_scene, SAMPLES / "sample-01_FLAIR.nii.gz", "patient_FLAIR")
+    values = arrayFromVolume(patient)
+    matrix = vtk.vtkMatrix4x4()
+    patient.GetIJKToRASMatrix(matrix)
+    columns = values.shape[2]
+    for row in range(3):  # the same head, its columns counted from the other side
+        step = matrix.GetElement(row, 0)
+        matrix.SetElement(row, 3, matrix.GetElement(row, 3) + step * (columns - 1))
+        matrix.SetElement(row, 0, -step)
+    values[:] = values[:, :, ::-1].copy()
+    turn = vtk.vtkTransform()
+    turn.RotateX(9)
+    turned = vtk.vtkMatrix4x4()
+    vtk.vtkMatrix4x4.Multiply4x4(turn.GetMatrix(), matrix, turned)
+    patient.SetIJKToRASMatrix(turned)
+    assert turned.Determinant() < 0  # left-handed
+    transform = a_scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    lean = vtk.vtkTransform()
+    lean.RotateZ(25)
+    lean.Translate(12, -8, 5)
+    transform.SetMatrixTransformToParent(lean.GetMatrix())
+    patient.SetAndObserveTransformNodeID(transform.GetID())
+
+    module = open_module()
+    module.ui.scanSelector.setMRMLScene(a_scene)
+    module.ui.scanSelector.setCurrentNode(patient)
+    module.connect(the_server.url, TOKENS["user"])
+    module.generate()
+    assert "there" in module.text("messageLine"), module.text("messageLine")
+    module.ui.findingsTable.selectRow(0)
+    finding = module.controller.review.rows[0]
+    assert (finding.direction, finding.side) == ("brighter", "right")
+    place = lean.TransformPoint(finding.centre_ras_mm)
+    for view in ("Red", "Yellow", "Green"):
+        assert is_warm(shown_at(module, view, place)), view
+    run = module.controller.review.run
+    inside = np.abs(arrayFromVolume(run.anomaly)) > 100
+    assert (
+        arrayFromVolume(patient)[inside].mean()
+        > 1.3 * arrayFromVolume(run.counterpart)[inside].mean()
+    )
+
+
+def test_a_healthy_head_has_an_empty_table_and_says_what_that_is_worth(
+    open_module: Open, the_server: AServer, a_scene: Any
+) -> None:
+    healthy = ROOT / "sample_data" / "healthy" / "healthy-01_T1.nii.gz"
+    scan = add_study(a_scene, healthy, "healthy-01_T1")
+    module = open_module()
+    module.ui.scanSelector.setCurrentNode(scan)
+    module.connect(the_server.url, TOKENS["user"])
+    module.generate()
+    assert module.controller.review.run is not None, module.text("messageLine")
+    assert module.ui.findingsTable.rowCount() == 0
+    assert "Nothing" in module.text("evidenceLine")
+    assert not module.ui.nextButton.isEnabled()

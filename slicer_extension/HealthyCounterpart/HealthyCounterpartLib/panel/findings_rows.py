@@ -86,7 +86,8 @@ class FindingsRows:
             return False
         for cell, text in zip(self._cells[index], texts):
             cell.setText(text)
-            cell.setToolTip(html.escape(text))  # words of a server are no markup
+            # Words of a server are no markup; Qt guesses from the text what is.
+            cell.setToolTip(f"<span>{html.escape(text)}</span>" if text else "")
         self._cells[index][DIRECTION_COLUMN].setIcon(self._swatch(row.direction))
         self._texts[index] = texts
         return True
