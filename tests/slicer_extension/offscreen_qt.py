@@ -193,7 +193,7 @@ class qMRMLNodeComboBox(QtWidgets.QComboBox):  # noqa: N801
     def _fill(self) -> None:
         found = [
             node
-            for kind in self._flags["nodeTypes"]
+            for kind in self.property("nodeTypes") or []  # as the .ui file says
             for node in _every(self._scene, kind)
             if not node.GetHideFromEditors() and node.GetClassName() == kind
         ]

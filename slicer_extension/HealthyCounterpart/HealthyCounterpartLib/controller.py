@@ -63,6 +63,11 @@ class Controller:
         self._entered = True
         self._setting = False
 
+    @property
+    def news(self) -> str:
+        """What happened last, in words."""
+        return self._notice.line.text
+
     # -- what the application says
 
     def opened(self) -> None:

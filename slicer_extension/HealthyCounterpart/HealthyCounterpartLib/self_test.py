@@ -122,7 +122,7 @@ def check_server(
     before = len(controller.review.runs)
     controller.generate()
     wait_for(lambda: not controller.generation.busy)
-    case.assertEqual(len(controller.review.runs), before + 1, controller.generation.message.text)
+    case.assertEqual(len(controller.review.runs), before + 1, controller.news)
     controller.next_finding()
     controller.choose_source(False)
 

@@ -88,6 +88,7 @@ def share_of_warm(picture: np.ndarray) -> float:
 
 
 def test_screenshots_show_map_legend_outline_and_note(a_module: AModule, tmp_path: Path) -> None:
+    assert a_module.ui.scanSelector.currentText() == "sample-01_FLAIR"
     four = a_module.views.four_up()
     assert share_of_warm(four) > 0.01
     half = SIZE[1]
