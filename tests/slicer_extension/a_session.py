@@ -106,3 +106,6 @@ class ASession:
         """Press the button and wait for the end."""
         self.controller.generate()
         return self.until(lambda state: state.progress is None)
+
+
+Open = Callable[..., ASession]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 from a_server import SAMPLES, AServer
+from a_session import ASession, Open
 from certificates import make_certificates
 from job_listener import ClientOf, Listener, ScanOf
 from people import GUARDED, TOKENS, write_token_file
@@ -18,6 +20,7 @@ from HealthyCounterpartLib.address import ServerAddress
 from HealthyCounterpartLib.client import ServerClient
 from HealthyCounterpartLib.jobs import Delivery, generate
 from HealthyCounterpartLib.scan_source import SceneScan
+from HealthyCounterpartLib.scene.arrival import add_study
 
 
 @dataclass(frozen=True)
@@ -90,3 +93,31 @@ def a_done_job(the_first_run: FirstRun) -> str:
 @pytest.fixture(scope="session")
 def some_certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def open_session(a_scene: Any) -> Iterator[Open]:
+    """Opens sittings, on one scene unless told otherwise; all are left afterwards."""
+    made: list[ASession] = []
+
+    def make(scene: Any = None, **more: Any) -> ASession:
+        made.append(ASession(scene or a_scene, **more))
+        return made[-1]
+
+    yield make
+    for session in made:
+        session.controller.close()
+
+
+@pytest.fixture
+def a_patient(a_scene: Any) -> Any:
+    return add_study(a_scene, SAMPLES / "sample-01_FLAIR.nii.gz", "sample-01_FLAIR")
+
+
+@pytest.fixture
+def a_session(open_session: Open, the_server: AServer, a_patient: Any) -> ASession:
+    """A sitting of a user who is connected and has chosen the patient."""
+    session = open_session()
+    session.parameters.scan = a_patient
+    session.connect(the_server.url, TOKENS["user"])
+    return session

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from a_module import AModule
 from a_server import SAMPLES, AServer, own_address
-from a_session import ASession
+from a_session import ASession, Open
 from people import TOKENS
 from plain_settings import PlainSettings
 from slicer.util import arrayFromVolume
@@ -21,35 +21,7 @@ from HealthyCounterpartLib.generation import FOLDER_PREFIX
 from HealthyCounterpartLib.known_jobs import KnownJobs, RememberedJob
 from HealthyCounterpartLib.scene.arrival import add_study
 
-Open = Callable[..., ASession]
 NOBODY = "http://127.0.0.1:9"
-
-
-@pytest.fixture
-def open_session(a_scene: Any) -> Iterator[Open]:
-    """Opens sittings, on one scene unless told otherwise; all are left afterwards."""
-    made: list[ASession] = []
-
-    def make(scene: Any = None, **more: Any) -> ASession:
-        made.append(ASession(scene or a_scene, **more))
-        return made[-1]
-
-    yield make
-    for session in made:
-        session.controller.close()
-
-
-@pytest.fixture
-def a_patient(a_scene: Any) -> Any:
-    return add_study(a_scene, SAMPLES / "sample-01_FLAIR.nii.gz", "sample-01_FLAIR")
-
-
-@pytest.fixture
-def a_session(open_session: Open, the_server: AServer, a_patient: Any) -> ASession:
-    session = open_session()
-    session.parameters.scan = a_patient
-    session.connect(the_server.url, TOKENS["user"])
-    return session
 
 
 def begin(session: ASession) -> str:

@@ -2,50 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from a_server import SAMPLES, AServer
-from a_session import ASession
+from a_session import ASession, Open
 from people import TOKENS
 from plain_settings import PlainSettings
 from slicer.util import arrayFromVolume
+from slow_proxy import SlowProxy
 
 from HealthyCounterpartLib.scene.arrival import add_study
 from HealthyCounterpartLib.view_state import BAD, GOOD
-
-Open = Callable[..., ASession]
-
-
-@pytest.fixture
-def open_session(a_scene: Any) -> Iterator[Open]:
-    """Opens sittings, on one scene unless told otherwise; all are left afterwards."""
-    made: list[ASession] = []
-
-    def make(scene: Any = None, **more: Any) -> ASession:
-        made.append(ASession(scene or a_scene, **more))
-        return made[-1]
-
-    yield make
-    for session in made:
-        session.controller.close()
-
-
-@pytest.fixture
-def a_patient(a_scene: Any) -> Any:
-    return add_study(a_scene, SAMPLES / "sample-01_FLAIR.nii.gz", "sample-01_FLAIR")
-
-
-@pytest.fixture
-def a_session(open_session: Open, the_server: AServer, a_patient: Any) -> ASession:
-    """A sitting of a user who is connected and has chosen the patient."""
-    session = open_session()
-    session.parameters.scan = a_patient
-    session.connect(the_server.url, TOKENS["user"])
-    return session
 
 
 def test_the_panel_says_which_model_serves_and_what_is_calibrated(a_session: ASession) -> None:
@@ -68,17 +40,24 @@ def test_a_scan_of_the_scene_becomes_a_run_with_findings(a_session: ASession) ->
     assert arrayFromVolume(anomaly).shape == arrayFromVolume(a_session.parameters.scan).shape
 
 
-def test_progress_is_told_in_words_from_sending_to_fetching(
-    a_session: ASession, a_patient: Any
+def test_progress_is_told_in_words_from_sending_to_computing(
+    open_session: Open, the_server: AServer, a_patient: Any
 ) -> None:
-    values = arrayFromVolume(a_patient)
-    values[0, 0, 0] += 7  # another scan for the server
-    a_session.generate()
-    told = [state.progress.text for state in a_session.panel.states if state.progress]
+    arrayFromVolume(a_patient)[0, 0, 0] += 7  # another scan for the server
+    session = open_session()
+    session.parameters.scan = a_patient
+    with contextlib.closing(SlowProxy(the_server.port)) as proxy:
+        session.connect(f"http://127.0.0.1:{proxy.port}", TOKENS["user"])
+        proxy.bytes_per_s = float(arrayFromVolume(a_patient).nbytes)  # sending takes a second
+        session.controller.generate()
+        session.until(lambda state: session.controller.generation._job != "")
+        proxy.bytes_per_s = float("inf")
+        session.until(lambda state: state.progress is None)
+    told = [state.progress.text for state in session.panel.states if state.progress]
     assert told[0] == "Preparing the scan"
     assert any(text.startswith("Sending the scan: ") for text in told)
     assert any("left" in text for text in told)
-    assert not any(state.findings for state in a_session.panel.states if state.progress)
+    assert not any(state.findings for state in session.panel.states if state.progress)
 
 
 def test_a_second_run_leaves_the_first_and_both_can_be_shown(a_session: ASession) -> None:
