@@ -185,6 +185,8 @@ def main() -> None:
         time.sleep(600)
     if behaviour == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        # Who is started in the background of a shell inherits that this is ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     with StandIn(port, behaviour) as server:
         print("listening", flush=True)
         server.serve_forever(0.05)
