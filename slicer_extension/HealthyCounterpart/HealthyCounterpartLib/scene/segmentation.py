@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import slicer
 import vtk
-from vtk.util.numpy_support import vtk_to_numpy
 
 from HealthyCounterpartLib.finding_row import BRIGHTER, FindingRow
 from HealthyCounterpartLib.problems import ArrivalProblem
 from HealthyCounterpartLib.scene.findings_table import title_of
-from HealthyCounterpartLib.scene.voxels import ijk_to_ras, to_vtk, voxels
+from HealthyCounterpartLib.scene.voxels import ijk_to_ras, image_values, to_vtk, voxels
 from HealthyCounterpartLib.translation import _
 
 LABELMAP = "Binary labelmap"
@@ -130,12 +129,12 @@ def _islands(inside: np.ndarray) -> np.ndarray:
     if not inside.any():
         return np.zeros(inside.shape, np.int32)
     image = _image(vtk.vtkImageData(), inside.shape, vtk.VTK_INT)
-    _values(image)[:] = inside
+    image_values(image)[:] = inside
     finder = vtkITK.vtkITKIslandMath()
     finder.SetInputData(image)
     finder.SetFullyConnected(1)
     finder.Update()
-    return _values(finder.GetOutput()).copy()
+    return image_values(finder.GetOutput()).copy()
 
 
 def _labelmap(numbers: np.ndarray, start: np.ndarray, matrix: np.ndarray) -> Any:
@@ -147,7 +146,7 @@ def _labelmap(numbers: np.ndarray, start: np.ndarray, matrix: np.ndarray) -> Any
     ]
     image.SetExtent(extent)
     image.AllocateScalars(vtk.VTK_SHORT, 1)
-    _values(image)[:] = numbers
+    image_values(image)[:] = numbers
     image.SetImageToWorldMatrix(to_vtk(matrix))
     return image
 
@@ -156,8 +155,3 @@ def _image(image: Any, shape: tuple[int, ...], kind: int) -> Any:
     image.SetDimensions(shape[::-1])
     image.AllocateScalars(kind, 1)
     return image
-
-
-def _values(image: Any) -> np.ndarray:
-    values: np.ndarray = vtk_to_numpy(image.GetPointData().GetScalars())
-    return values.reshape(image.GetDimensions()[::-1])

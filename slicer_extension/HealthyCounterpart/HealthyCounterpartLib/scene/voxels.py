@@ -19,7 +19,11 @@ def voxels(volume: Any) -> np.ndarray:
     Returns:
         (K, J, I) view; it lives as long as the node's image.
     """
-    image = volume.GetImageData()
+    return image_values(volume.GetImageData())
+
+
+def image_values(image: vtk.vtkImageData) -> np.ndarray:
+    """(K, J, I) view of an image's values, which have one component; not a copy."""
     values: np.ndarray = vtk_to_numpy(image.GetPointData().GetScalars())
     return values.reshape(image.GetDimensions()[::-1])
 
@@ -72,5 +76,4 @@ def hash_of(volume: Any) -> str:
     image = volume.GetImageData()
     if image is None or image.GetPointData().GetScalars() is None:
         return ""
-    values = vtk_to_numpy(image.GetPointData().GetScalars())
-    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(image_values(image)).data).hexdigest()
