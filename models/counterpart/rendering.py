@@ -15,14 +15,15 @@ import torch
 from counterpart.noise import noise_field
 
 CONTRASTS = ("T1", "T2", "FLAIR", "random")
-DRAWS = 40
+DRAWS = 52
 # Low and high of the tissue means relative to white matter: fluid, grey, white, deep grey.
 _MEANS = {
     "T1": ((0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 1.0, 0.0)),
-    "T2": ((1.8, 1.20, 1.0, 0.8), (3.0, 1.70, 1.0, 1.3)),
-    "FLAIR": ((0.30, 1.12, 1.0, 1.00), (0.70, 1.42, 1.0, 1.28)),
+    "T2": ((1.8, 1.15, 1.0, 0.72), (3.0, 1.70, 1.0, 1.20)),
+    "FLAIR": ((0.20, 1.04, 1.0, 0.86), (0.70, 1.40, 1.0, 1.18)),
     "random": ((0.0, 0.2, 0.4, 0.2), (2.0, 1.8, 1.4, 1.8)),
 }
+_BRAIN_HALF_AXES_MM = (68.0, 86.0, 70.0)
 _BRIGHTER = {"T1": 0.3, "T2": 0.85, "FLAIR": 0.85, "random": 0.5}
 
 
@@ -37,14 +38,21 @@ class Renderings:
         detail: (B,) share of the T1's own detail.
         variation: (B,) slow variation within a tissue.
         caps: (B,) brightening of white matter at the ventricles.
+        cap_mm: (B,) distance over which the caps fall off, mm.
+        mottle: (B,) variation of white matter over some millimetres.
+        tracts: (B,) brightening of the corticospinal tracts.
+        inflow: (B,) brightness of fluid that flows in from below, in patches.
+        surround: (B,) intensity of what a mask leaves around the brain.
         plexus: (B,) brightness of the choroid plexus.
         limbic: (B,) brightening of the grey matter of insula, cingulum and inner temporal lobe.
         vessels: (B,) share of the fluid that vessels replace where they run.
         vessel_level: (B,) intensity of vessels relative to white matter.
         bias: (B,) strength of the bias field.
+        radial: (B,) bias at the brain's middle against its rim; mostly below 0 for real T1, whose
+            scanner made the middle bright.
         blur: (B,) in-plane blur, voxels.
         noise: (B,) noise, spreads.
-        offsets: (B, 6, 3) windows of the noise fields.
+        offsets: (B, 9, 3) windows of the noise fields.
     """
 
     contrast: torch.Tensor
@@ -53,11 +61,17 @@ class Renderings:
     detail: torch.Tensor
     variation: torch.Tensor
     caps: torch.Tensor
+    cap_mm: torch.Tensor
+    mottle: torch.Tensor
+    tracts: torch.Tensor
+    inflow: torch.Tensor
+    surround: torch.Tensor
     plexus: torch.Tensor
     limbic: torch.Tensor
     vessels: torch.Tensor
     vessel_level: torch.Tensor
     bias: torch.Tensor
+    radial: torch.Tensor
     blur: torch.Tensor
     noise: torch.Tensor
     offsets: torch.Tensor
@@ -71,29 +85,35 @@ def draw_renderings(uniform: torch.Tensor, contrast: torch.Tensor) -> Renderings
     """Draw renderings from uniform random numbers.
 
     Args:
-        uniform: (B, 40) numbers in [0, 1), each sample's own.
+        uniform: (B, 52) numbers in [0, 1), each sample's own.
         contrast: (B,) index into `CONTRASTS`.
     """
     u = uniform.unbind(dim=1)
     low = torch.tensor([_MEANS[name][0] for name in CONTRASTS])[contrast]
     high = torch.tensor([_MEANS[name][1] for name in CONTRASTS])[contrast]
-    flair = (contrast == CONTRASTS.index("FLAIR")).float()
+    flair, t2 = ((contrast == CONTRASTS.index(name)).float() for name in ("FLAIR", "T2"))
     rendered = (contrast != CONTRASTS.index("T1")).float()
     return Renderings(
         contrast=contrast,
         means=low + torch.stack(u[0:4], dim=1) * (high - low),
         gamma=torch.exp(0.6 * (u[4] - 0.5)),
         detail=0.25 * (u[5] - 0.3),
-        variation=rendered * (0.012 + 0.03 * u[6]),
-        caps=flair * 0.25 * u[7] ** 2,
+        variation=rendered * (0.012 + 0.06 * u[6]),
+        caps=(0.35 * flair + 0.15 * t2) * u[7] ** 1.5,
+        cap_mm=1.5 + 2.5 * u[43],
+        mottle=rendered * 0.07 * u[44] ** 1.5,
+        tracts=(flair + t2) * 0.12 * u[45],
+        inflow=flair * (u[46] - 0.5).clamp(min=0.0) * 1.4,
+        surround=rendered * 0.9 * u[47] ** 2,
         plexus=flair * 0.8 * u[8] ** 2,
         limbic=flair * 0.2 * u[30],
         vessels=rendered * (u[31] - 0.3).clamp(min=0.0) / 0.7,
         vessel_level=torch.where(u[32] < 0.75, 0.3 * u[33], 1.0 + u[33]),
-        bias=0.05 * u[9],
+        bias=0.08 * u[9],
+        radial=torch.where(rendered > 0, 0.16 * (u[48] - 0.5), 0.04 - 0.2 * u[48]),
         blur=0.75 * u[10],
         noise=0.02 + 0.16 * u[11] ** 2,
-        offsets=uniform[:, 12:30].reshape(-1, 6, 3),
+        offsets=torch.cat((uniform[:, 12:30], uniform[:, 34:43]), dim=1).reshape(-1, 9, 3),
     )
 
 
@@ -121,18 +141,8 @@ def render(
     Returns:
         (B, P) intensities on the contrast's own scale.
     """
-    slow = torch.full_like(renderings.gamma, 14.0)
-    quick = torch.full_like(renderings.gamma, 3.0)
-    vary = renderings.variation[:, None]
-    offsets = renderings.offsets
-    white = 1.0 + vary * noise_field(points, offsets[:, 0], slow)
-    grey = 1.0 + 2.0 * vary * noise_field(points, offsets[:, 1], slow)
-    near = torch.exp(-inward_mm / 2.0)
-    white = white + renderings.caps[:, None] * near
-    grey = grey + renderings.limbic[:, None] * limbic_grey(points)
-    tufts = (noise_field(points, offsets[:, 2], quick) - 0.8).clamp(0.0, 1.0)
-    fluid = 1.0 + renderings.plexus[:, None] * tufts / renderings.means[:, :1].clamp(min=0.1)
     means = renderings.means[:, :, None]
+    fluid, grey, white = _tissue_variation(renderings, points, inward_mm)
     value = (
         means[:, 0] * tissue[:, 0] * fluid
         + means[:, 1] * tissue[:, 1] * grey
@@ -144,9 +154,54 @@ def render(
     expected = -2.2 * tissue[:, 0] - 0.5 * tissue[:, 1] + tissue[:, 2] + 0.2 * tissue[:, 3]
     contrast = 0.25 * (means[:, 2] - means[:, 1])
     value = value + renderings.detail[:, None] * contrast.abs().clamp(min=0.03) * (t1 - expected)
+    outside = (1.0 - tissue.sum(dim=1)).clamp(min=0.0)
+    patches = 1.0 + 0.6 * _field(renderings, points, 8, 5.0)
+    value = value + outside * renderings.surround[:, None] * patches.clamp(min=0.0)
     real = ((t1 + 4.0) / 6.0).clamp(min=0.0) ** renderings.gamma[:, None]
     is_t1 = (renderings.contrast == CONTRASTS.index("T1"))[:, None]
     return torch.where(is_t1, real, value)
+
+
+def _tissue_variation(
+    renderings: Renderings, points: torch.Tensor, inward_mm: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(B, P) each: what the means of fluid, of grey and of white matter are multiplied by."""
+    vary = renderings.variation[:, None]
+    white = 1.0 + vary * _field(renderings, points, 0, 14.0)
+    grey = 1.0 + 2.0 * vary * _field(renderings, points, 1, 14.0)
+    white = white + renderings.mottle[:, None] * _field(renderings, points, 6, 5.0)
+    near = torch.exp(-inward_mm / renderings.cap_mm[:, None])
+    white = white + renderings.caps[:, None] * near
+    white = white + renderings.tracts[:, None] * corticospinal_tracts(points)
+    grey = grey + renderings.limbic[:, None] * limbic_grey(points)
+    bright = renderings.plexus[:, None] * (_field(renderings, points, 2, 3.0) - 0.8).clamp(0.0, 1.0)
+    low = torch.sigmoid((-points[..., 2] - 5.0) / 8.0)
+    flowing = _field(renderings, points, 7, 10.0).clamp(min=0.0)
+    bright = bright + renderings.inflow[:, None] * low * flowing
+    fluid = 1.0 + bright / renderings.means[:, :1].clamp(min=0.1)
+    return fluid, grey, white
+
+
+def _field(
+    renderings: Renderings, points: torch.Tensor, number: int, scale_mm: float
+) -> torch.Tensor:
+    """(B, P) one of the renderings' noise fields."""
+    scale = torch.full_like(renderings.gamma, scale_mm)
+    return noise_field(points, renderings.offsets[:, number], scale)
+
+
+def corticospinal_tracts(points: torch.Tensor) -> torch.Tensor:
+    """(B, P) from 0 to 1: near the corticospinal tracts, by template position.
+
+    From the crown (26, -24, 34) through the posterior limb of the internal capsule to the brain
+    stem; their white matter is brighter on T2 and FLAIR in health.
+    """
+    x, y, z = points.unbind(dim=-1)
+    rise = ((z + 20.0) / 54.0).clamp(0.0, 1.0)
+    across = ((x.abs() - (9.0 + 17.0 * rise)) / 4.0) ** 2
+    along = ((y + 20.0 + 4.0 * rise) / 5.0) ** 2
+    ends = ((z - 10.0).abs() - 28.0).clamp(min=0.0) / 6.0
+    return torch.exp(-across - along - ends**2)
 
 
 def limbic_grey(points: torch.Tensor) -> torch.Tensor:
@@ -166,13 +221,13 @@ def limbic_grey(points: torch.Tensor) -> torch.Tensor:
 
 def _vessels(renderings: Renderings, points: torch.Tensor) -> torch.Tensor:
     """(B, P) from 0 to 1: thin winding lines, where two smooth fields are both near 0."""
-    scale = torch.full_like(renderings.gamma, 8.0)
-    one, two = (noise_field(points, renderings.offsets[:, k], scale) for k in (4, 5))
+    one, two = (_field(renderings, points, k, 8.0) for k in (4, 5))
     return torch.exp(-(one**2 + two**2) / 0.03)
 
 
 def bias_field(renderings: Renderings, points: torch.Tensor) -> torch.Tensor:
     """(B, P) multiplicative bias field around 1, smooth over about 10 cm."""
-    scale = torch.full_like(renderings.bias, 60.0)
-    field = noise_field(points, renderings.offsets[:, 3], scale)
-    return torch.exp(renderings.bias[:, None] * field)
+    field = renderings.bias[:, None] * _field(renderings, points, 3, 60.0)
+    aside = (points / points.new_tensor(_BRAIN_HALF_AXES_MM)).square().sum(dim=-1)
+    middle = torch.exp(-aside)
+    return torch.exp(field + renderings.radial[:, None] * middle)

@@ -11,6 +11,7 @@ from counterpart.rendering import (
     Renderings,
     bias_field,
     brighter_probability,
+    corticospinal_tracts,
     draw_renderings,
     limbic_grey,
     render,
@@ -49,6 +50,13 @@ def pure_means(renderings: Renderings, inward: float = 60.0) -> torch.Tensor:
     return torch.stack(means, dim=1)
 
 
+def plain(renderings: Renderings) -> Renderings:
+    """The same renderings without anything that varies within a tissue."""
+    zero = torch.zeros_like(renderings.gamma)
+    names = ("variation", "mottle", "detail", "caps", "tracts", "plexus", "inflow", "limbic")
+    return replace(renderings, vessels=zero, **dict.fromkeys(names, zero))
+
+
 def test_on_t2_fluid_is_brightest_then_grey_then_white() -> None:
     fluid, grey, white, deep = pure_means(some_renderings("T2")).unbind(dim=1)
     assert float((fluid > grey).float().mean()) > 0.9
@@ -58,8 +66,16 @@ def test_on_t2_fluid_is_brightest_then_grey_then_white() -> None:
 
 def test_on_flair_fluid_is_darkest_and_grey_not_below_white() -> None:
     fluid, grey, white, deep = pure_means(some_renderings("FLAIR")).unbind(dim=1)
-    assert bool((fluid < 0.75 * torch.stack((grey, white, deep)).amin(dim=0)).all())
+    others = torch.stack((grey, white, deep)).amin(dim=0)
+    assert bool((fluid < others).all())
+    assert float((fluid < 0.75 * others).float().mean()) > 0.9
     assert bool((grey > white - 0.05).all())
+
+
+def test_on_flair_deep_grey_lies_about_white() -> None:
+    _, grey, white, deep = pure_means(some_renderings("FLAIR", 400)).unbind(dim=1)
+    assert 0.3 < float((deep > white).float().mean()) < 0.7
+    assert float((deep < grey).float().mean()) > 0.85
 
 
 def test_on_t1_white_is_brightest_and_fluid_darkest() -> None:
@@ -85,9 +101,7 @@ def test_t1_is_a_rising_function_of_the_real_t1_alone() -> None:
 
 def test_without_variation_a_mixture_is_the_weighted_mean_of_its_tissues() -> None:
     renderings = some_renderings("FLAIR", 4)
-    zero = torch.zeros(4)
-    renderings = replace(renderings, variation=zero, detail=zero, caps=zero, plexus=zero)
-    renderings = replace(renderings, limbic=zero, vessels=zero)
+    renderings = plain(renderings)
     tissue = some_tissue(4)
     found = render(renderings, some_points(4), torch.zeros(4, 300), tissue, torch.zeros(4, 300))
     for row in range(4):
@@ -101,9 +115,7 @@ def test_without_variation_a_mixture_is_the_weighted_mean_of_its_tissues() -> No
 @pytest.mark.parametrize("contrast", ["T2", "FLAIR", "random"])
 def test_a_tissue_varies_by_its_drawn_share(contrast: str) -> None:
     zero = torch.zeros(64)
-    renderings = replace(
-        some_renderings(contrast), detail=zero, caps=zero, plexus=zero, variation=zero + 0.04
-    )
+    renderings = replace(plain(some_renderings(contrast)), variation=zero + 0.04)
     white = torch.zeros(64, 4, 300)
     white[:, 2] = 1.0
     value = render(renderings, some_points(64), zero[:, None].expand(64, 300), white, zero[:, None])
@@ -127,19 +139,78 @@ def test_detail_of_the_t1_is_added_around_what_its_tissue_explains() -> None:
     assert torch.allclose(more - same, gain[:, None].expand_as(more), atol=1e-5)
 
 
-def test_caps_brighten_white_matter_near_ventricles_on_flair_alone() -> None:
-    zero = torch.zeros(64)
-    renderings = replace(some_renderings("FLAIR"), variation=zero, detail=zero)
-    assert 0.15 < float(renderings.caps.max()) <= 0.25
+def test_caps_brighten_white_matter_near_ventricles_on_flair_and_fainter_on_t2() -> None:
+    drawn = some_renderings("FLAIR")
+    assert 0.25 < float(drawn.caps.max()) <= 0.35
+    assert 0.1 < float(some_renderings("T2").caps.max()) <= 0.15
+    renderings = replace(plain(drawn), caps=drawn.caps)
     near, far = (pure_means(renderings, inward) for inward in (0.0, 60.0))
     expected = renderings.means[:, 2] * renderings.caps
     assert torch.allclose((near - far)[:, 2], expected, atol=1e-5)
     midway = (pure_means(renderings, 3.0) - far)[:, 2]
-    assert torch.allclose(midway, expected * torch.tensor(-1.5).exp(), atol=1e-5)
+    assert torch.allclose(midway, expected * torch.exp(-3.0 / renderings.cap_mm), atol=1e-5)
     assert torch.allclose(near[:, (0, 1, 3)], far[:, (0, 1, 3)])
-    for contrast in ("T2", "random"):
-        assert not some_renderings(contrast).caps.any()
-        assert not some_renderings(contrast).plexus.any()
+    assert not some_renderings("random").caps.any()
+    assert not some_renderings("T2").plexus.any()
+
+
+def test_mottle_is_finer_than_variation_and_of_white_matter_alone() -> None:
+    zero = torch.zeros(64)
+    bare = plain(some_renderings("FLAIR"))
+    start, step = some_points(64), torch.tensor([4.0, 0.0, 0.0])
+
+    def change(renderings: Renderings, tissue: int) -> float:
+        fractions = torch.zeros(64, 4, 300)
+        fractions[:, tissue] = 1.0
+        flat = torch.full((64, 300), float(USUAL_T1[tissue]))
+        one, two = (render(renderings, at, flat, fractions, flat) for at in (start, start + step))
+        return float((one - two).abs().mean())
+
+    mottled = replace(bare, mottle=zero + 0.04)
+    slow = replace(bare, variation=zero + 0.04)
+    assert change(mottled, 2) > 2 * change(slow, 2) > 0
+    assert change(mottled, 1) == change(mottled, 3) == 0.0
+
+
+def test_corticospinal_tracts_are_two_thin_columns_and_bright() -> None:
+    at = torch.tensor([[[26.0, -24, 34], [-21.0, -23, 15], [9.0, -20, -20], [0.0, -22, 10]]])
+    near = corticospinal_tracts(at)[0]
+    assert bool((near[:3] > 0.6).all()) and float(near[3]) < 0.1
+    anywhere = corticospinal_tracts(some_points(1, 20_000))
+    assert 0.0 < float((anywhere > 0.5).float().mean()) < 0.01
+    drawn = some_renderings("FLAIR", 1)
+    tracts = replace(plain(drawn), tracts=torch.tensor([0.1]))
+    white = torch.zeros(1, 4, 4)
+    white[:, 2] = 1.0
+    far = torch.full((1, 4), 60.0)
+    gained = render(tracts, at, far, white, far) - render(plain(drawn), at, far, white, far)
+    assert torch.allclose(gained[0], 0.1 * near, atol=1e-6)
+
+
+def test_fluid_flows_in_brightly_from_below_on_flair() -> None:
+    bare = plain(some_renderings("FLAIR", 200))
+    flowing = replace(bare, inflow=torch.full((200,), 0.7))
+    fluid = torch.zeros(200, 4, 300)
+    fluid[:, 0] = 1.0
+    flat = torch.full((200, 300), float(USUAL_T1[0]))
+    points = some_points(200)
+    gained = render(flowing, points, flat, fluid, flat) - render(bare, points, flat, fluid, flat)
+    low = points[..., 2] < -30
+    assert float(gained.min()) >= 0.0
+    assert float(gained[low].mean()) > 10 * float(gained[points[..., 2] > 40].mean())
+    assert not some_renderings("T2").inflow.any()
+
+
+def test_what_a_mask_leaves_around_the_brain_has_a_level_of_its_own() -> None:
+    drawn = plain(some_renderings("FLAIR", 64))
+    drawn = replace(drawn, surround=torch.full((64,), 0.5))
+    nothing, flat = torch.zeros(64, 4, 300), torch.zeros(64, 300)
+    value = render(drawn, some_points(64), flat, nothing, flat)
+    assert float(value.mean()) == pytest.approx(0.5, abs=0.05)
+    assert float(value.std()) > 0.1 and float(value.min()) >= 0.0
+    within = render(drawn, some_points(64), flat, some_tissue(64), flat)
+    bare = render(plain(drawn), some_points(64), flat, some_tissue(64), flat)
+    assert torch.allclose(within, bare, atol=1e-5)
 
 
 def test_choroid_plexus_is_bright_in_fluid_alone() -> None:
@@ -156,15 +227,27 @@ def test_bias_lies_around_one_and_is_smooth() -> None:
     points = some_points(64)
     field = bias_field(renderings, points)
     assert float(field.log().mean()) == pytest.approx(0.0, abs=0.02)
-    assert float(field.min()) > 0.6 and float(field.max()) < 1.6
+    assert float(field.min()) > 0.6 and float(field.max()) < 1.7
     assert float(field.std()) > 0.005
     step = torch.tensor([1.2, -1.2, 1.0])
     assert float((bias_field(renderings, points + step) / field - 1).abs().max()) < 0.02
 
 
 def test_without_strength_there_is_no_bias() -> None:
-    renderings = replace(some_renderings("T1"), bias=torch.zeros(64))
+    zero = torch.zeros(64)
+    renderings = replace(some_renderings("T1"), bias=zero, radial=zero)
     assert torch.equal(bias_field(renderings, some_points(64)), torch.ones(64, 300))
+
+
+def test_the_middle_of_real_t1_is_mostly_dimmed_and_that_of_others_either_way() -> None:
+    at = torch.tensor([[0.0, 0.0, 0.0], [66.0, 0.0, 0.0]])
+    for contrast, below in (("T1", (0.75, 0.85)), ("FLAIR", (0.45, 0.55))):
+        drawn = some_renderings(contrast, 1000)
+        drawn = replace(drawn, bias=torch.zeros(1000))
+        field = bias_field(drawn, at.expand(1000, 2, 3))
+        dimmed = float((field[:, 0] < field[:, 1]).float().mean())
+        assert below[0] < dimmed < below[1]
+        assert float(field.log().abs().max()) <= 0.16
 
 
 def test_drawn_quantities_stay_in_their_ranges() -> None:
@@ -174,7 +257,7 @@ def test_drawn_quantities_stay_in_their_ranges() -> None:
         assert float(drawn.noise.min()) >= 0.0199 and float(drawn.noise.max()) <= 0.18
         assert float(drawn.bias.min()) >= 0 and float(drawn.bias.max()) <= 0.12
         assert drawn.gamma.log().abs().max() <= 0.3
-        assert float(drawn.variation.min()) >= 0 and float(drawn.variation.max()) <= 0.07
+        assert float(drawn.variation.min()) >= 0 and float(drawn.variation.max()) <= 0.072
         assert bool((drawn.means[:, 2] > 0).all())
 
 
@@ -201,11 +284,7 @@ def test_disease_is_mostly_bright_on_t2_and_flair_and_dark_on_t1() -> None:
 
 def calm(contrast: str, count: int = 64) -> Renderings:
     """Renderings whose tissues do not vary."""
-    zero = torch.zeros(count)
-    drawn = some_renderings(contrast, count)
-    return replace(
-        drawn, variation=zero, detail=zero, caps=zero, plexus=zero, limbic=zero, vessels=zero
-    )
+    return plain(some_renderings(contrast, count))
 
 
 def rendered(renderings: Renderings, points: torch.Tensor, tissue: int) -> torch.Tensor:

@@ -47,7 +47,7 @@ class Configuration:
     denoiser: DenoiserConfig = field(
         default_factory=lambda: DenoiserConfig(condition="embedding", encoder=EncoderConfig())
     )
-    healing: HealingConfig = field(default_factory=HealingConfig)
+    healing: HealingConfig = field(default_factory=lambda: HealingConfig(low_noise=2.0))
     examples: ExampleConfig = field(default_factory=ExampleConfig)
     reconstruction: ReconstructionConfig | None = None
     anomaly: AnomalyConfig | None = None
@@ -78,6 +78,7 @@ _PAPER_TEXT = Configuration(
         learning_rate=1e-4,
         lowest_step=0,
         highest_step=999,
+        low_noise=1.0,
         pattern_weight=0.0,
         departure_weight=0.0,
         code_dropout=0.0,
@@ -127,6 +128,7 @@ _PAPER_CODE = Configuration(
         ema_decay=0.0,
         lowest_step=0,
         highest_step=999,
+        low_noise=1.0,
         pattern_weight=0.0,
         departure_weight=0.0,
         code_dropout=0.0,

@@ -24,6 +24,7 @@ from counterpart.targets import Patterns, displaced, draw_patterns, membership, 
 from counterpart.template import CANVAS
 from counterpart.training.acquisition import acquire, given_mask
 from counterpart.training.slabs import SLICE_SHAPE, canvas_world, pose_jitter, slab_points
+from counterpart.training.ventricles import ventricle_push, widened
 
 _STAT_POINTS = 2048
 _MARGIN = 4
@@ -150,6 +151,7 @@ class ExampleMaker:
         one = draw_numbers(seed, row, [0], self.subjects)
         uniform = one.uniform.clone()
         uniform[:, 6:12] = 0.5  # no jitter
+        uniform[:, 15] = 0.5  # ventricles as they are
         uniform[:, (9, 12)] = 0.0  # no flip, the full mask
         voxel = (uniform[:, 1] * self.voxels.shape[1]).long()
         code = torch.tensor([rendering.CONTRASTS.index(contrast)])
@@ -213,6 +215,7 @@ class ExampleMaker:
         jitter, shift = pose_jitter(draws.uniform.to(self.device))
         points = slab_points(level, slices)
         source = displaced(patterns, points)
+        source = widened(source, ventricle_push(draws.uniform).to(self.device))
         source = torch.einsum("bpc,bac->bpa", source, jitter) + shift[:, None]
         subject = draws.subject.to(self.device)
         t1, tissue, brain, inward = self._look_up(subject, source, level, slices)
@@ -221,7 +224,9 @@ class ExampleMaker:
         location, spread, rendered = self._healthy_statistics(renderings, at_stats)
         member = membership(patterns, points, tissue, inward)
         sick = paint(patterns, healthy, member, points, location, spread)
-        norm = self._patterned_statistics(patterns, at_stats, rendered, location, spread)
+        norm = self._patterned_statistics(
+            patterns, renderings, at_stats, rendered, location, spread
+        )
         bias = bias_field(renderings, points)
         stack = torch.stack((sick * bias, healthy * bias, member), dim=1)
         images = stack.reshape(len(level), 3, slices, *SLICE_SHAPE).mean(dim=2)
@@ -292,6 +297,7 @@ class ExampleMaker:
     def _patterned_statistics(
         self,
         patterns: Patterns,
+        renderings: Renderings,
         at: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor],
         rendered: torch.Tensor,
         location: torch.Tensor,
@@ -300,7 +306,7 @@ class ExampleMaker:
         points, _, tissue, inward = at
         member = membership(patterns, points, tissue, inward)
         sick = paint(patterns, rendered, member, points, location, spread)
-        found = robust_location_and_spread(sick)
+        found = robust_location_and_spread(sick * bias_field(renderings, points))
         return found[0], found[1].clamp(min=1e-3)
 
 

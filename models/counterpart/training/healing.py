@@ -32,6 +32,8 @@ class HealingConfig(Schedule):
     Args:
         lowest_step: Lowest diffusion step trained on.
         highest_step: Highest diffusion step trained on.
+        low_noise: Exponent of the uniform number that says the diffusion step; above 1 low steps
+            are trained on more often than high ones.
         pattern_weight: Extra weight of pattern voxels in the L1 loss.
         departure_weight: Weight of the departure channel's cross-entropy.
         code_dropout: Share of the examples whose code is withheld, so that the denoiser can do
@@ -42,6 +44,7 @@ class HealingConfig(Schedule):
 
     lowest_step: int = 20
     highest_step: int = 800
+    low_noise: float = 1.0
     pattern_weight: float = 3.0
     departure_weight: float = 1.0
     code_dropout: float = 0.15
@@ -55,11 +58,19 @@ class HealingConfig(Schedule):
                 "diffusion steps must satisfy 0 <= lowest < highest < 1000, got "
                 f"{self.lowest_step} and {self.highest_step}."
             )
+        if not self.low_noise > 0:
+            raise CohortError(f"the exponent of the noise must be positive, got {self.low_noise}.")
         if not 0.0 <= self.code_dropout <= 1.0:
             raise CohortError(
                 f"the share of withheld codes must lie from 0 to 1, got {self.code_dropout}."
             )
         noise_named(self.noise)
+
+    def diffusion_step(self, time: torch.Tensor) -> torch.Tensor:
+        """Diffusion steps (B,) of uniform numbers (B,) in [0, 1)."""
+        span = self.highest_step - self.lowest_step
+        step: torch.Tensor = self.lowest_step + (span * time**self.low_noise).long()
+        return step
 
 
 class HealingModule(lightning.LightningModule):
@@ -97,8 +108,7 @@ class HealingModule(lightning.LightningModule):
             maker = self.maker("train")
             samples = own_samples(batch.tolist(), self.global_rank, self.trainer.world_size)
             examples = maker.make(self.healing.seed, self.global_step, samples)
-        span = self.healing.highest_step - self.healing.lowest_step
-        step = self.healing.lowest_step + (span * examples.time).long()
+        step = self.healing.diffusion_step(examples.time)
         examples = self._with_noise(examples, self.global_step)
         keep = examples.chance >= self.healing.code_dropout
         prediction = self.predict(examples, step, keep)

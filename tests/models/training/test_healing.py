@@ -118,6 +118,7 @@ def test_a_batch_without_brain_has_finite_losses() -> None:
         ({"lowest_step": 800}, "got 800 and 800"),
         ({"lowest_step": -1}, "got -1 and 800"),
         ({"highest_step": 1000}, "got 20 and 1000"),
+        ({"low_noise": 0.0}, "got 0.0"),
         ({"code_dropout": -0.1}, "from 0 to 1, got -0.1"),
         ({"code_dropout": 1.5}, "from 0 to 1, got 1.5"),
     ],
@@ -158,3 +159,12 @@ def test_the_network_is_shown_the_limited_patterned_slice(a_module: HealingModul
 def test_an_unknown_noise_is_refused() -> None:
     with pytest.raises(ModelError, match="got 'perlin'"):
         HealingConfig(noise="perlin")
+
+
+def test_low_steps_are_trained_on_more_often_where_that_is_asked_for() -> None:
+    time = torch.linspace(0.0, 0.9999, 10_000)
+    even, low = (HealingConfig(low_noise=power).diffusion_step(time) for power in (1.0, 2.0))
+    for steps in (even, low):
+        assert int(steps.min()) == 20 and int(steps.max()) == 799
+    assert abs(float((even < 215).float().mean()) - 0.25) < 0.01
+    assert abs(float((low < 215).float().mean()) - 0.5) < 0.01
