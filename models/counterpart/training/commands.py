@@ -24,6 +24,7 @@ from counterpart.training.pattern_page import draw_page
 from counterpart.training.ranks import is_first_rank
 from counterpart.training.schedule import Schedule
 from counterpart.training.stages import train_brain, train_denoiser, train_encoder
+from counterpart.training.warm_start import network_of_model
 
 AnySchedule = TypeVar("AnySchedule", bound=Schedule)
 
@@ -40,7 +41,9 @@ class TrainOptions:
         seed: Of everything random.
         encoder_run: Run of the stage ``encoder``, for the stage ``denoiser``.
         condition: How the code enters the denoiser.
-        start_from: Bundle whose weights the denoiser begins with.
+        start_from: Bundle whose weights the denoiser begins with; without an encoder's run, and
+            without widths, size and condition are its own too.
+        learning_rate: After the warm-up.
         machines: Device, number of processes and precision.
         resume: Go on from the run's last checkpoint.
     """
@@ -53,6 +56,7 @@ class TrainOptions:
     encoder_run: Path | None = None
     condition: str | None = None
     start_from: str | None = None
+    learning_rate: float | None = None
     machines: Machines = ONE_DEVICE
     resume: bool = False
 
@@ -63,6 +67,8 @@ class TrainOptions:
             chosen["steps"] = self.steps
         if self.batch_size is not None:
             chosen["batch_size"] = self.batch_size
+        if self.learning_rate is not None:
+            chosen["learning_rate"] = self.learning_rate
         return replace(default, **chosen)
 
 
@@ -146,6 +152,9 @@ def network_of(options: TrainOptions) -> DenoiserConfig:
         CounterpartError: A condition is asked for, but there is no encoder.
     """
     network = configuration_named(options.configuration).denoiser
+    whole = options.encoder_run is None and options.channels is None
+    if options.start_from is not None and whole and options.condition is None:
+        return network_of_model(options.start_from)
     condition = options.condition or ("none" if options.encoder_run is None else network.condition)
     if condition != "none" and options.encoder_run is None:
         raise CounterpartError(

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from counterpart.bundle import SETTINGS, WEIGHTS, bundle_folder, checked_digests, read_json
-from counterpart.denoiser import Denoiser
+from counterpart.denoiser import Denoiser, DenoiserConfig
 from counterpart.encoder import Encoder, EncoderConfig
 from counterpart.errors import ModelError
 from counterpart.hashing import file_sha256
@@ -66,6 +66,23 @@ def model_weights(source: str) -> Start:
         raise ModelError(f"{folder}: not the bundle of a denoiser.")
     weights = {name: value.float() for name, value in load_file(folder / WEIGHTS).items()}
     return Start(weights, _CONDITION, {"start_sha256": digests[WEIGHTS]})
+
+
+def network_of_model(source: str) -> DenoiserConfig:
+    """Size and condition of a bundle's denoiser.
+
+    Args:
+        source: Name or folder of the bundle.
+
+    Raises:
+        ModelError: It is missing, damaged, or not a denoiser's.
+    """
+    folder = bundle_folder(source)
+    checked_digests(folder)
+    settings = read_json(folder / SETTINGS)
+    if "reconstruction" not in settings:
+        raise ModelError(f"{folder}: not the bundle of a denoiser.")
+    return DenoiserConfig.from_json(settings["network"])
 
 
 def begin_with(denoiser: Denoiser, starts: tuple[Start, ...]) -> None:

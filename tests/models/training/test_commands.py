@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from counterpart.bundle import DEFAULT_MODEL, load_model
 from counterpart.denoiser import DenoiserConfig
 from counterpart.errors import CounterpartError, ModelError
 from counterpart.training.commands import TrainOptions, network_of, train
@@ -68,8 +69,23 @@ def test_a_paper_without_its_encoder_keeps_its_form() -> None:
 def test_what_is_not_given_is_the_schedules_own() -> None:
     default = HealingConfig(steps=77, batch_size=5, learning_rate=3e-4)
     assert TrainOptions(seed=4).schedule(default) == replace(default, seed=4)
-    given = TrainOptions(steps=9, batch_size=2, seed=1).schedule(default)
-    assert given == replace(default, steps=9, batch_size=2, seed=1)
+    given = TrainOptions(steps=9, batch_size=2, seed=1, learning_rate=1e-4).schedule(default)
+    assert given == replace(default, steps=9, batch_size=2, seed=1, learning_rate=1e-4)
+
+
+def test_a_model_to_start_from_brings_its_own_size_and_condition() -> None:
+    started = network_of(TrainOptions(start_from=DEFAULT_MODEL))
+    assert started == load_model(DEFAULT_MODEL).denoiser.config
+    assert started.condition == "embedding" and started.encoder is not None
+    other = network_of(TrainOptions(start_from=DEFAULT_MODEL, channels=[16, 32]))
+    assert (other.channels, other.condition) == ((16, 32), "none")
+    without = network_of(TrainOptions(start_from=DEFAULT_MODEL, condition="none"))
+    assert without == replace(started, condition="none", encoder=None)
+
+
+def test_the_size_of_what_is_no_denoiser_is_refused() -> None:
+    with pytest.raises(ModelError, match="not the bundle of a denoiser"):
+        network_of(TrainOptions(start_from="brain-extraction"))
 
 
 @pytest.mark.slow
