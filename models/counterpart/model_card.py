@@ -20,7 +20,7 @@ REGIONS_SENTENCE = (
 )
 _ROWS = 4
 CALIBRATION_HEADING = "## Healthy thresholds"
-_KINDS = ("levels of r", "levels of d", "powers", "sampler", "passes")
+_KINDS = ("levels of r", "levels of d", "powers", "smoothing", "sampler", "passes")
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,8 @@ def model_card(facts: CardFacts, chosen: Chosen, cohort: Cohort) -> str:
         f"{levels.levels}, weights {levels.weights} for the clean slice r is taken from, "
         f"{levels.departure_weights} for the departure channel d; anomaly map = sign(r) · "
         f"|z|^{powers.residual_power:g} · d^{powers.departure_power:g} after a median of "
-        f"{powers.median_voxels} voxels, z being the residual r in units of what health leaves.",
+        f"{powers.median_voxels} voxels, z being the residual r in units of what health leaves"
+        f"{_smoothing_words(powers.smoothing_mm)}.",
         "",
         "The best of each kind, on simulated patterns of 2 ml or more. Error in spreads, within "
         "the pattern plus without, of the passes within the flagged pattern alone; AP is voxel "
@@ -167,6 +168,10 @@ def _condition_section(settings: ModelSettings, effects: Sequence[ConditionEffec
         *effect_table(effects),
         "",
     ]
+
+
+def _smoothing_words(width_mm: float) -> str:
+    return f"; smoothed with its sign by {width_mm:g} mm" if width_mm else ""
 
 
 def _best_rows(table: list[Choice], kind: str) -> list[Choice]:

@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from counterpart.errors import ModelError
 from counterpart.plain_config import PlainConfig
+from counterpart.template import SPACING_MM
 
 Array = NDArray[np.float32]
 
@@ -33,6 +34,8 @@ class AnomalyConfig(PlainConfig):
         size_first: Whether the median is that of the absolute residual, as in the code released
             with arXiv 2406.00772, and not that of the signed one.
         erosion_voxels: How many voxels of the brain's rim are left out.
+        smoothing_mm: Standard deviation of the Gaussian that the signed map is smoothed by, mm;
+            0 leaves it.
     """
 
     median_voxels: int = 3
@@ -40,12 +43,15 @@ class AnomalyConfig(PlainConfig):
     residual_power: float = 1.0
     size_first: bool = False
     erosion_voxels: int = 0
+    smoothing_mm: float = 0.0
 
     def __post_init__(self) -> None:
         if self.median_voxels < 1 or self.median_voxels % 2 == 0:
             raise ModelError(f"the median filter needs an odd side, got {self.median_voxels}.")
         if self.erosion_voxels < 0:
             raise ModelError(f"the rim must not be negative, got {self.erosion_voxels} voxels.")
+        if self.smoothing_mm < 0:
+            raise ModelError(f"a map is smoothed by 0 mm or more, got {self.smoothing_mm}.")
         if min(self.departure_power, self.residual_power) < 0:
             raise ModelError("the powers of the anomaly map must not be negative.")
         if self.departure_power == self.residual_power == 0:
@@ -91,7 +97,8 @@ def anomaly_map(
     """The signed anomaly map.
 
     ``sign(r) * |z|^a * d^b`` with r the median of the residual, z the same in units of what health
-    leaves (0 where it leaves more), and d the median of the departure.
+    leaves (0 where it leaves more), and d the median of the departure; smoothed with its sign, so
+    that what is brighter here and darker there, as noise is, cancels.
 
     Args:
         residual: (I, J, K) spreads.
@@ -117,7 +124,21 @@ def anomaly_map(
         cross = ndimage.generate_binary_structure(3, 1)
         cross[..., (0, 2)] &= not thick
         inside = ndimage.binary_erosion(brain, cross, iterations=config.erosion_voxels)
-    return np.where(inside, sign * strength, 0.0).astype(np.float32)
+    signed = np.where(inside, sign * strength, 0.0).astype(np.float32)
+    return _smoothed_within(signed, inside, config.smoothing_mm, thick=thick)
+
+
+def _smoothed_within(
+    values: Array, inside: NDArray[np.bool_], width_mm: float, *, thick: bool
+) -> Array:
+    """Gaussian smoothing that what lies outside has no part in; across thin slices alone."""
+    if not width_mm:
+        return values
+    voxels = width_mm / SPACING_MM
+    sigma = (voxels, voxels, 0.0 if thick else voxels)
+    weight = ndimage.gaussian_filter(inside.astype(np.float32), sigma)
+    smooth = ndimage.gaussian_filter(values, sigma) / np.maximum(weight, 1e-3)
+    return np.where(inside, smooth, 0.0).astype(np.float32)
 
 
 def healing_gate(anomaly: Array, threshold: float, *, thick: bool) -> Array:

@@ -1,6 +1,7 @@
 """Residual, anomaly map, gate and texture: closed forms, symmetries, and slices kept apart."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -126,6 +127,7 @@ def test_the_map_is_nought_outside_the_brain() -> None:
         ({"median_voxels": 2}, "2"),
         ({"median_voxels": -1}, "-1"),
         ({"erosion_voxels": -1}, "got -1 voxels"),
+        ({"smoothing_mm": -1.5}, "0 mm or more, got -1.5"),
         ({"departure_power": -0.5}, "negative"),
         ({"residual_power": -0.5}, "negative"),
         ({"departure_power": 0.0, "residual_power": 0.0}, "must be positive"),
@@ -137,10 +139,37 @@ def test_an_impossible_setting_is_refused(values: dict[str, float], message: str
 
 
 def test_settings_survive_json_and_an_unknown_one_is_named() -> None:
-    config = AnomalyConfig(5, 0.5, 2.0, size_first=True, erosion_voxels=3)
+    config = AnomalyConfig(5, 0.5, 2.0, size_first=True, erosion_voxels=3, smoothing_mm=1.5)
     assert AnomalyConfig.from_json(config.to_json()) == config
-    with pytest.raises(ModelError, match="'smoothing_mm'"):
-        AnomalyConfig.from_json({"smoothing_mm": 3})
+    with pytest.raises(ModelError, match="'sharpening_mm'"):
+        AnomalyConfig.from_json({"sharpening_mm": 3})
+
+
+@pytest.mark.parametrize("thick", [False, True])
+def test_a_smoothed_map_is_the_mean_within_the_brain_under_a_gaussian(thick: bool) -> None:
+    residual, departure = random_maps(4)
+    inside = disc(6.0)
+    plain = AnomalyConfig()
+    rough = anomaly_map(residual, departure, inside, plain, thick=thick)
+    wide = replace(plain, smoothing_mm=3.0)
+    smooth = anomaly_map(residual, departure, inside, wide, thick=thick)
+    at = (12, 9, 4)  # near the brain's border
+    i, j, k = np.indices(SHAPE)
+    squared = (i - at[0]) ** 2 + (j - at[1]) ** 2 + (k - at[2]) ** 2
+    weight = np.exp(-0.5 * squared / 1.5**2) * inside * ((k == at[2]) if thick else 1)
+    assert smooth[at] == pytest.approx((weight * rough).sum() / weight.sum(), abs=2e-2)
+    assert not smooth[~inside].any()
+    assert np.abs(smooth).max() < 0.8 * np.abs(rough).max()
+
+
+def test_smoothing_keeps_a_wide_lesion_and_lets_signs_cancel() -> None:
+    wide = AnomalyConfig(median_voxels=1, smoothing_mm=3.0, departure_power=0.0)
+    level = anomaly_map(constant(-2.0), constant(1.0), disc(7.0), wide, thick=False)
+    np.testing.assert_allclose(level[disc(7.0)], -2.0, atol=1e-4)
+    i, j, k = np.indices(SHAPE)
+    board = np.where((i + j + k) % 2, 2.0, -2.0).astype(np.float32)
+    found = anomaly_map(board, constant(1.0), EVERYWHERE, wide, thick=False)
+    assert np.abs(found[4:-4, 4:-4, 3:-3]).max() < 0.05
 
 
 @pytest.mark.parametrize(("thick", "across"), [(False, 3), (True, 1)])

@@ -36,8 +36,9 @@ from counterpart.training.examples import Examples
 
 Progress = Callable[[str], None]
 SELECTION_CONTRASTS = ("T1", "FLAIR")
-CANDIDATE_LEVELS = (60, 120, 250, 400, 500, 600, 750)
+CANDIDATE_LEVELS = (20, 40, 60, 120, 250, 400, 600)
 CANDIDATE_POWERS = ((1.0, 0.0), (1.0, 0.5), (1.0, 1.0), (1.0, 2.0), (0.5, 1.0), (0.0, 1.0))
+CANDIDATE_SMOOTHING_MM = (0.0, 1.5, 3.0)
 SAMPLERS: dict[str, dict[str, Any]] = {
     "one step, 1 draw": {},
     "one step, 4 draws": {"draws": 4},
@@ -50,7 +51,7 @@ class Choice:
     """One row of the selection table; means over patterned heads.
 
     Args:
-        kind: ``levels of r``, ``levels of d`` or ``powers``: what was varied.
+        kind: ``levels of r``, ``levels of d``, ``powers`` or ``smoothing``: what was varied.
         levels: Noise levels.
         powers: Exponents of residual and departure.
         error: Absolute error of the reconstruction within the pattern plus that without, spreads;
@@ -137,13 +138,40 @@ def choose_settings(
         for head, answer in zip(heads, answers, strict=True)
     ]
     mixing = [
-        Choice("powers", config.levels, powers, math.nan, _mean_ap(mixed, scales, powers))
+        Choice("powers", config.levels, powers, math.nan, _mean_ap(mixed, scales, _map_of(powers)))
         for powers in CANDIDATE_POWERS
         if departs or powers[1] == 0.0
     ]
-    best = max(mixing, key=lambda row: row.ap).powers
-    anomaly = AnomalyConfig(residual_power=best[0], departure_power=best[1])
-    return config, anomaly, [*table, *mixing]
+    anomaly = _map_of(max(mixing, key=lambda row: row.ap).powers)
+    anomaly, smoothing = _choose_smoothing(mixed, scales, anomaly, config.levels)
+    return config, anomaly, [*table, *mixing, *smoothing]
+
+
+def _map_of(powers: tuple[float, float]) -> AnomalyConfig:
+    return AnomalyConfig(residual_power=powers[0], departure_power=powers[1])
+
+
+def _choose_smoothing(
+    pairs: Sequence[tuple[Examples, HeadAnswer]],
+    scales: Sequence[ResidualScale],
+    anomaly: AnomalyConfig,
+    levels: tuple[int, ...],
+) -> tuple[AnomalyConfig, list[Choice]]:
+    """The map that finds best of those smoothed by the candidates, and their rows."""
+    powers = (anomaly.residual_power, anomaly.departure_power)
+    tried = [replace(anomaly, smoothing_mm=width) for width in CANDIDATE_SMOOTHING_MM]
+    rows = [
+        Choice(
+            f"smoothing: {one.smoothing_mm:g} mm",
+            levels,
+            powers,
+            math.nan,
+            _mean_ap(pairs, scales, one),
+        )
+        for one in tried
+    ]
+    best = max(range(len(tried)), key=lambda number: rows[number].ap)
+    return tried[best], rows
 
 
 def compare_passes(
@@ -313,10 +341,9 @@ def _departure_ap(
 def _mean_ap(
     pairs: Sequence[tuple[Examples, HeadAnswer]],
     scales: Sequence[ResidualScale],
-    powers: tuple[float, float],
+    config: AnomalyConfig,
 ) -> float:
     """Mean voxel average precision of the anomaly maps, each under its contrast's scale."""
-    config = AnomalyConfig(residual_power=powers[0], departure_power=powers[1])
     scores = []
     for (head, answer), scale in zip(pairs, scales, strict=True):
         truth = from_slices(head.departure.cpu()) > 0.5

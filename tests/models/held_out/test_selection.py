@@ -87,7 +87,7 @@ def a_group(offset: float = 0.0) -> HeldOut:
     )
 
 
-@pytest.mark.parametrize(("clean_level", "departure_level"), [(400, 120), (60, 750)])
+@pytest.mark.parametrize(("clean_level", "departure_level"), [(400, 120), (60, 600)])
 def test_the_levels_that_find_the_patterns_are_chosen(
     clean_level: int, departure_level: int
 ) -> None:
@@ -111,8 +111,8 @@ def test_the_table_holds_every_level_alone() -> None:
     noise = 0.2 * (2 / np.pi) ** 0.5
     by_level = {row.levels: row.error for row in table if row.kind == "levels of r"}
     assert by_level[(250,)] == pytest.approx(2 * noise, rel=0.15)
-    assert by_level[(500,)] == pytest.approx(2 * noise + 2.0 - noise, rel=0.15)
-    blind = [row.ap for row in table if row.kind == "levels of d" and row.levels == (500,)]
+    assert by_level[(600,)] == pytest.approx(2 * noise + 2.0 - noise, rel=0.15)
+    blind = [row.ap for row in table if row.kind == "levels of d" and row.levels == (600,)]
     prevalence = 48 / (20 * 28)
     assert blind == pytest.approx([prevalence], abs=0.01)
 
@@ -124,8 +124,23 @@ def test_without_a_departure_channel_none_is_chosen() -> None:
     assert config.levels == (400,)
     assert config.departure_weights == config.weights == (1.0,)
     assert (anomaly.residual_power, anomaly.departure_power) == (1.0, 0.0)
-    assert {row.kind for row in table} == {"levels of r", "powers"}
+    kinds = {row.kind for row in table if not row.kind.startswith("smoothing")}
+    assert kinds == {"levels of r", "powers"}
     assert len([row for row in table if row.kind == "powers"]) == 1
+
+
+def test_the_smoothing_that_finds_best_is_chosen() -> None:
+    group = a_group()
+    _, anomaly, table = choose_settings(RightOnce(group.patterned[0], 250, 250), [group])
+    rows = {row.kind: row for row in table if row.kind.startswith("smoothing")}
+    assert set(rows) == {"smoothing: 0 mm", "smoothing: 1.5 mm", "smoothing: 3 mm"}
+    best = max(rows.values(), key=lambda row: row.ap)
+    assert best.kind == f"smoothing: {anomaly.smoothing_mm:g} mm"
+    unsmoothed = max(row.ap for row in table if row.kind == "powers")
+    assert rows["smoothing: 0 mm"].ap == unsmoothed
+    powers = (anomaly.residual_power, anomaly.departure_power)
+    assert all(row.powers == powers for row in rows.values())
+    assert len({row.ap for row in rows.values()}) == 3
 
 
 def test_every_head_counts_alike() -> None:
