@@ -11,9 +11,11 @@ from counterpart.evaluation.records import (
     RESIDUAL,
     FrocPoint,
     HealthyFigures,
+    KeepingFigures,
     ModelEvaluation,
     PatientFigures,
     ScoreFigures,
+    Traits,
 )
 
 WEIGHTS = "abcdef" * 10 + "0123"
@@ -55,7 +57,15 @@ def patient(
         scores={MAP: score(ap), RESIDUAL: score(ap / 2), **plain, **(scores or {})},
         warnings=(),
         seconds=1.0,
+        keeping=keeping(lesion_contrast=0.3, contrast_removed=0.9, edge_left=0.4),
+        traits=Traits(by_ventricles=0.1, wide_ventricles=0.1, pose_overlap=0.95),
     )
+    return replace(known, **others)
+
+
+def keeping(**others: Any) -> KeepingFigures:
+    """Of a counterpart that alters nothing outside the findings and has no seam."""
+    known = KeepingFigures(0.0, 0.0, 0.01, 1.0, 1.5)
     return replace(known, **others)
 
 
@@ -80,6 +90,7 @@ def healthy(scan: str = "healthy-01_FLAIR", **others: Any) -> HealthyFigures:
         scan_scores={MAP: 0.0, RESIDUAL: 0.0},
         warnings=(),
         seconds=1.0,
+        keeping=keeping(),
     )
     return replace(known, **others)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import mean
 
 import numpy as np
 from scipy import stats
@@ -26,6 +27,37 @@ class Interval:
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class MeanFigure:
+    """The mean of a figure over scans.
+
+    Args:
+        value: The mean.
+        scans: How many have the figure.
+        interval: Its 95 % interval; None with fewer than five scans.
+    """
+
+    value: float
+    scans: int
+    interval: Interval | None
+
+    def times(self, factor: float) -> MeanFigure:
+        """The same in another unit."""
+        interval = self.interval
+        if interval is not None:
+            ends = (interval.value, interval.low, interval.high)
+            interval = Interval(*(factor * end for end in ends))
+        return MeanFigure(factor * self.value, self.scans, interval)
+
+
+def mean_figure(values: Iterable[float | None]) -> MeanFigure | None:
+    """The mean of the values that are known; None where none is."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    return MeanFigure(mean(known), len(known), mean_interval(known))
 
 
 def mean_interval(values: Sequence[float], *, seed: int = 0) -> Interval | None:

@@ -20,16 +20,19 @@ from counterpart.brain_extraction import DEFAULT_BRAIN_MODEL
 from counterpart.bundle import DEFAULT_MODEL, bundle_folder, bundle_name, bundle_version, write_json
 from counterpart.document_sections import append_to_section, check_section, replace_section
 from counterpart.errors import CounterpartError
+from counterpart.evaluation.cases import best_and_worst, most_and_least_healed, what_stands_out
 from counterpart.evaluation.gallery import (
-    best_and_worst,
     draw_gallery,
     gallery_item,
     healthy_item,
     most_flagged,
 )
+from counterpart.evaluation.goals import outcomes
+from counterpart.evaluation.keeping_text import keeping_by_set
+from counterpart.evaluation.pictures import draw_picture
 from counterpart.evaluation.plots import draw_plots
-from counterpart.evaluation.records import ModelEvaluation, PatientFigures
-from counterpart.evaluation.running import Plan, evaluate, strip_of, weights_of
+from counterpart.evaluation.records import HealthyFigures, ModelEvaluation, PatientFigures
+from counterpart.evaluation.running import Plan, evaluate, picture_of, strip_of, weights_of
 from counterpart.evaluation.sources import Sources, find_sources
 from counterpart.evaluation.summary import by_set, strongest_baseline, summarise
 from counterpart.evaluation.text import evaluation_text
@@ -39,6 +42,7 @@ from counterpart.results import DISCLAIMER
 SECTION, LOG = "evaluate", "looks"
 FIGURES = "figures.json"
 GALLERY_SCANS = 10
+HEALTHY_PICTURES = 4
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ def write_evaluation(
         evaluations: One for each plan.
         plans: They say where the strips are.
         out: ``figures.json``, ``figures.md``, ``patients.csv``, ``healthy.csv``, ``sets.csv``,
-            ``plots`` and ``gallery``.
+            ``keeping.csv``, ``plots``, ``gallery`` and ``keeping``.
 
     Returns:
         The Markdown.
@@ -131,8 +135,10 @@ def write_evaluation(
     _write_csv(out / "patients.csv", [_patient_row(m, r) for m in evaluations for r in m.patients])
     _write_csv(out / "healthy.csv", [_healthy_row(m, r) for m in evaluations for r in m.healthy])
     _write_csv(out / "sets.csv", [row for one in evaluations for row in _set_rows(one)])
+    _write_csv(out / "keeping.csv", [row for one in evaluations for row in _keeping_rows(one)])
     draw_plots(evaluations, out / "plots")
     draw_galleries(evaluations[0], plans[0], out / "gallery")
+    draw_pictures(evaluations[0], plans[0], out / "keeping")
     return text
 
 
@@ -164,6 +170,32 @@ def draw_galleries(evaluation: ModelEvaluation, plan: Plan, folder: Path) -> lis
         items = [healthy_item(row, strip_of(plan, row.scan)) for row in flagged]
         written.append(folder / "healthy_most_flagged.png")
         draw_gallery(items, written[-1], f"{evaluation.label}, healthy: most flagged")
+    return written
+
+
+def draw_pictures(evaluation: ModelEvaluation, plan: Plan, folder: Path) -> list[Path]:
+    """Draw the pictures at full resolution that show how well counterparts keep the patient.
+
+    Of the ten patients' scans with least and the ten with most of the lesion's edge left, and of
+    the four healthy scans with most altered; those of an earlier run are removed.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    best, worst = most_and_least_healed(evaluation.patients, GALLERY_SCANS)
+    altered = sorted(
+        evaluation.healthy, key=lambda row: (-(row.keeping.altered_healthy or 0.0), row.scan)
+    )
+    written = []
+    chosen: list[tuple[str, Sequence[PatientFigures | HealthyFigures]]] = [
+        ("best", best),
+        ("worst", worst),
+        ("healthy", altered[:HEALTHY_PICTURES]),
+    ]
+    for title, rows in chosen:
+        for number, row in enumerate(rows, start=1):
+            path = folder / f"{title}_{number:02d}_{row.case.replace(' ', '_')}.png"
+            draw_picture(picture_of(plan, row.scan), path)
+            written.append(path)
     return written
 
 
@@ -243,6 +275,12 @@ def _plain(evaluations: Sequence[ModelEvaluation]) -> list[dict[str, Any]]:
         {
             **one.to_json(),
             "sets": [asdict(summary) for summary in summarise(one)],
+            "keeping_by_set": {
+                name: {figure: value and asdict(value) for figure, value in known.items()}
+                for name, known in keeping_by_set(one).items()
+            },
+            "goals": [{**asdict(goal), "reached": goal.verdict} for goal in outcomes(one)],
+            "stands_out": {row.scan: what_stands_out(row, one.aims) for row in one.patients},
             "weak_points": weaknesses(one),
         }
         for one in evaluations
@@ -251,9 +289,12 @@ def _plain(evaluations: Sequence[ModelEvaluation]) -> list[dict[str, Any]]:
 
 def _patient_row(evaluation: ModelEvaluation, row: PatientFigures) -> dict[str, Any]:
     values = asdict(replace(row, scores={}))
-    del values["scores"], values["at_threshold"]
+    for nested in ("scores", "at_threshold", "keeping", "traits"):
+        del values[nested]
     values["warnings"] = " ".join(row.warnings)
-    flat = {"model": evaluation.label, **values}
+    flat = {"model": evaluation.label, "case": row.case, **values}
+    flat |= _named("keeping", asdict(row.keeping)) | _named("traits", asdict(row.traits))
+    flat["stands out"] = "; ".join(what_stands_out(row, evaluation.aims))
     flat["found"] = row.at_threshold.found
     flat["false_positives"] = row.at_threshold.false_positives
     for name, score in row.scores.items():
@@ -262,12 +303,29 @@ def _patient_row(evaluation: ModelEvaluation, row: PatientFigures) -> dict[str, 
     return flat
 
 
-def _healthy_row(evaluation: ModelEvaluation, row: Any) -> dict[str, Any]:
+def _healthy_row(evaluation: ModelEvaluation, row: HealthyFigures) -> dict[str, Any]:
     values = asdict(row)
-    for nested in ("region_errors", "region_findings", "scan_scores"):
-        values |= {f"{nested}: {name}": value for name, value in values.pop(nested).items()}
+    for nested in ("region_errors", "region_findings", "scan_scores", "keeping"):
+        values |= _named(nested, values.pop(nested))
     values["warnings"] = " ".join(row.warnings)
-    return {"model": evaluation.label, **values}
+    return {"model": evaluation.label, "case": row.case, **values}
+
+
+def _keeping_rows(evaluation: ModelEvaluation) -> list[dict[str, Any]]:
+    rows = []
+    for name, known in keeping_by_set(evaluation).items():
+        for figure, found in known.items():
+            row: dict[str, Any] = {"model": evaluation.label, "set": name, "figure": figure}
+            if found is not None:
+                interval = {} if found.interval is None else asdict(found.interval)
+                row |= {"scans": found.scans, "mean": found.value}
+                row |= {end: interval.get(end) for end in ("low", "high")}
+            rows.append(row)
+    return rows
+
+
+def _named(nested: str, values: dict[str, Any]) -> dict[str, Any]:
+    return {f"{nested}: {name}": value for name, value in values.items()}
 
 
 def _set_rows(evaluation: ModelEvaluation) -> list[dict[str, Any]]:
@@ -276,7 +334,7 @@ def _set_rows(evaluation: ModelEvaluation) -> list[dict[str, Any]]:
         flat: dict[str, Any] = {"model": evaluation.label}
         for key, value in asdict(one).items():
             if isinstance(value, dict):
-                flat |= {f"{key}: {name}": part for name, part in value.items()}
+                flat |= _named(key, value)
             else:
                 flat[key] = value
         rows.append(flat)

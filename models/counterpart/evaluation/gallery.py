@@ -62,25 +62,6 @@ class GalleryItem:
     strip: NDArray[np.uint8]
 
 
-def best_and_worst(
-    rows: Sequence[PatientFigures], count: int = 10
-) -> tuple[list[PatientFigures], list[PatientFigures]]:
-    """The scans with the highest and with the lowest average precision of the anomaly map.
-
-    Args:
-        rows: Of one model.
-        count: Of scans in each list; with fewer than twice as many the better half is best.
-
-    Returns:
-        The best, beginning with the best, and the worst, beginning with the worst; no scan is in
-        both, and of equal scans the one whose name comes first is the better.
-    """
-    falling = sorted(rows, key=lambda row: (-row.map.ap, row.scan))
-    middle = ceil(len(falling) / 2)
-    best, rest = falling[: min(count, middle)], falling[middle:]
-    return best, rest[::-1][:count]
-
-
 def gallery_item(
     row: PatientFigures, strip: NDArray[np.uint8], strongest: str | None
 ) -> GalleryItem:

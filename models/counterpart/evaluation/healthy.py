@@ -14,6 +14,7 @@ from counterpart.baselines import baseline_scores
 from counterpart.bundle import Model
 from counterpart.calibration.conformal import conformal_p
 from counterpart.calibration.record import HEALTHY_SCANS
+from counterpart.evaluation.keeping import keeping_figures, normal_range
 from counterpart.evaluation.records import MAP, RESIDUAL, HealthyFigures
 from counterpart.evaluation.scores import top_mean
 from counterpart.evaluation.sources import HealthySource
@@ -51,8 +52,7 @@ def healthy_figures(
     brain, grid = result.brain[box] > 0, result.scan.grid.cropped(box)
     scan = result.scan.values[box].astype(np.float32)
     painted = result.reconstruction[box]
-    low, high = np.percentile(scan[brain], (1.0, 99.0))
-    normal = max(float(high - low), float(np.finfo(np.float32).tiny))
+    normal = normal_range(scan, brain)
     error = np.abs(scan - painted) / normal
     scores = {MAP: np.abs(result.anomaly[box]), RESIDUAL: np.abs(result.residual[box])}
     if baselines:
@@ -78,6 +78,7 @@ def healthy_figures(
         scan_scores={name: top_mean(score[brain]) for name, score in scores.items()},
         warnings=result.warnings,
         seconds=seconds,
+        keeping=keeping_figures(result),
     )
 
 

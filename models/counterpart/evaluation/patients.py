@@ -14,10 +14,13 @@ from scipy import ndimage
 from counterpart.baselines import baseline_scores
 from counterpart.brain_extraction import STRIPPED
 from counterpart.errors import CounterpartError
+from counterpart.evaluation.keeping import keeping_figures
 from counterpart.evaluation.lesions import find_lesions, froc_point
 from counterpart.evaluation.records import MAP, RESIDUAL, PatientFigures, ScoreFigures
 from counterpart.evaluation.scores import Truth, score_figures
+from counterpart.evaluation.traits import traits_of
 from counterpart.grid import Box, box_around
+from counterpart.regions import RegionAtlas
 from counterpart.results import Result
 
 MAP_THRESHOLDS = tuple(2.0 ** (step / 2) for step in range(-6, 10))
@@ -39,6 +42,7 @@ def patient_figures(
     baselines: bool = True,
     erosion_mm: float = 0.0,
     seconds: float = 0.0,
+    atlas: RegionAtlas | None = None,
 ) -> PatientFigures:
     """Measure one result.
 
@@ -48,6 +52,7 @@ def patient_figures(
         baselines: Whether the plain baselines are measured too.
         erosion_mm: Rim of the brain that the anomaly map leaves out; then every score does.
         seconds: That the result took, for the record.
+        atlas: Of the model, to tell lesions at the ventricles.
 
     Raises:
         CounterpartError: The lesion lies outside the foreground of a stripped scan.
@@ -72,6 +77,8 @@ def patient_figures(
         scores=_all_scores(result, box, truth, baselines=baselines),
         warnings=result.warnings,
         seconds=seconds,
+        keeping=keeping_figures(result, lesion),
+        traits=traits_of(result, lesion, atlas),
     )
 
 

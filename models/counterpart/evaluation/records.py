@@ -6,10 +6,24 @@ by them. A figure that is the best over all thresholds is named *oracle*.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
 MAP, RESIDUAL = "anomaly map", "residual"
+HEALTHY = "healthy"
+_DIGITS = 4
+
+
+def case_name(group: str, contrast: str, scan: str) -> str:
+    """What a scan is called where its name must not stand: set, contrast, digits of a hash.
+
+    Args:
+        group: Set of patients, or ``healthy``.
+        contrast: Of the scan.
+        scan: Its name, of which the digits are the beginning of the sha256.
+    """
+    return f"{group} {contrast} {hashlib.sha256(scan.encode()).hexdigest()[:_DIGITS]}"
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,67 @@ class ScoreFigures:
 
 
 @dataclass(frozen=True)
+class KeepingFigures:
+    """How well the counterpart of one scan keeps the patient (`counterpart.evaluation.keeping`).
+
+    Alteration is the absolute difference of scan and counterpart as a share of the scan's normal
+    range (1st to 99th percentile in the brain); *altered* is more than 0.02 of it. Figures are None
+    where there is nothing to measure them on. All are ours.
+
+    Args:
+        altered_outside: Share of altered voxels in the brain more than 6 mm from every finding.
+        change_outside: Mean alteration there.
+        altered_healthy: Share of altered voxels in the brain more than 6 mm from the lesion; of a
+            healthy subject in the whole brain.
+        rim_jump: Jump of the counterpart across the border of the altered region over the scan's
+            across the same border moved into tissue that was left alone; 1 where no seam is seen.
+        rim_jump_before: The same of the scan's own jump: what edge was there before.
+        lesion_contrast: Mean of the scan in the lesion less that beside it, share of the normal
+            range, signed.
+        contrast_removed: Share of that contrast's size which the counterpart lacks: 1 all of it, 0
+            none, below 0 more than before; None of a contrast below 0.02.
+        edge_left: Jump of the counterpart across the lesion's border over the scan's; 1 where the
+            whole edge is there.
+        edge_elsewhere: Jump of the scan across the same border on the other side of the head over
+            that across the lesion's: what an edge that is wholly gone would leave.
+        edge_ring: Mean of the counterpart within 3 mm of the lesion's border less the mean of what
+            lies 3 to 9 mm inside and of what lies 3 to 9 mm outside it, over the lesion's contrast:
+            above 0 where a ring of the lesion's border was left standing.
+    """
+
+    altered_outside: float | None
+    change_outside: float | None
+    altered_healthy: float | None
+    rim_jump: float | None
+    rim_jump_before: float | None
+    lesion_contrast: float | None = None
+    contrast_removed: float | None = None
+    edge_left: float | None = None
+    edge_elsewhere: float | None = None
+    edge_ring: float | None = None
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What is known of a patient's scan that may explain its figures.
+
+    Args:
+        by_ventricles: Share of the lesion within 6 mm of where healthy heads have ventricles; None
+            where the model knows no regions.
+        wide_ventricles: Share of the brain 2 to 8 mm beside where healthy heads have lateral
+            ventricles, lesion left out, that looks like fluid; None as above.
+        like_brain: Share of the lesion no brighter, on T1 no darker, than the outer quarter of the
+            brain beside it; None of an unknown contrast.
+        pose_overlap: Dice coefficient of the posed brain mask and the template's; None if not told.
+    """
+
+    by_ventricles: float | None = None
+    wide_ventricles: float | None = None
+    like_brain: float | None = None
+    pose_overlap: float | None = None
+
+
+@dataclass(frozen=True)
 class PatientFigures:
     """Figures of one patient's scan.
 
@@ -74,6 +149,8 @@ class PatientFigures:
         scores: ``anomaly map``, ``residual`` and, if asked for, the baselines, by name.
         warnings: What the product said about the scan.
         seconds: From the scan in memory to the maps in memory.
+        keeping: How well the counterpart keeps the patient.
+        traits: What may explain the figures.
     """
 
     scan: str
@@ -90,6 +167,13 @@ class PatientFigures:
     scores: dict[str, ScoreFigures]
     warnings: tuple[str, ...]
     seconds: float
+    keeping: KeepingFigures
+    traits: Traits
+
+    @property
+    def case(self) -> str:
+        """What it is called in documents."""
+        return case_name(self.group, self.contrast, self.scan)
 
     @property
     def map(self) -> ScoreFigures:
@@ -106,8 +190,14 @@ class PatientFigures:
         """Read what `dataclasses.asdict` wrote."""
         scores = {name: ScoreFigures.from_json(one) for name, one in values["scores"].items()}
         point = FrocPoint(**values["at_threshold"])
-        warnings = tuple(values["warnings"])
-        return cls(**{**values, "scores": scores, "at_threshold": point, "warnings": warnings})
+        told: dict[str, Any] = {
+            "scores": scores,
+            "at_threshold": point,
+            "warnings": tuple(values["warnings"]),
+            "keeping": KeepingFigures(**values["keeping"]),
+            "traits": Traits(**values["traits"]),
+        }
+        return cls(**{**values, **told})
 
 
 @dataclass(frozen=True)
@@ -134,6 +224,7 @@ class HealthyFigures:
         scan_scores: Mean of the brain's highest hundredth by score.
         warnings: What the product said about the scan.
         seconds: From the scan in memory to the maps in memory.
+        keeping: How well the counterpart keeps the subject.
     """
 
     scan: str
@@ -154,11 +245,21 @@ class HealthyFigures:
     scan_scores: dict[str, float]
     warnings: tuple[str, ...]
     seconds: float
+    keeping: KeepingFigures
+
+    @property
+    def case(self) -> str:
+        """What it is called in documents."""
+        return case_name(HEALTHY, self.contrast, self.scan)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> HealthyFigures:
         """Read what `dataclasses.asdict` wrote."""
-        return cls(**{**values, "warnings": tuple(values["warnings"])})
+        told: dict[str, Any] = {
+            "warnings": tuple(values["warnings"]),
+            "keeping": KeepingFigures(**values["keeping"]),
+        }
+        return cls(**{**values, **told})
 
 
 @dataclass(frozen=True)
@@ -208,6 +309,7 @@ class ModelEvaluation:
         healthy: Figures of healthy scans.
         probe: Of the encoder; empty without one.
         refusals: Scans that are in no figure.
+        machines: Those that the seconds were measured on, in words, none twice.
     """
 
     name: str
@@ -219,6 +321,7 @@ class ModelEvaluation:
     healthy: tuple[HealthyFigures, ...]
     probe: tuple[ProbeFigures, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+    machines: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:

@@ -1,8 +1,9 @@
 """Measures many scans with many models: in parallel, resumable, one file for each scan.
 
 What was measured is kept in ``OUT/models/NAME-VERSION-HASH/scans``: figures as JSON with the key of
-all that they depend on, a strip of panels as PNG, the encoder's features. A scan whose key has not
-changed is not measured again, so an evaluation that was stopped goes on where it was.
+all that they depend on, a strip of panels as PNG, one slice of all maps, the encoder's features. A
+scan whose key has not changed is not measured again, so an evaluation that was stopped goes on
+where it was.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from counterpart import __version__
+from counterpart.benchmarking.machine import this_machine
 from counterpart.brain_extraction import BrainModel, load_brain_model
 from counterpart.bundle import (
     CALIBRATION_ARRAYS,
@@ -42,6 +44,7 @@ from counterpart.calibration.record import HEALTHY_SCANS
 from counterpart.errors import CounterpartError
 from counterpart.evaluation.healthy import healthy_figures
 from counterpart.evaluation.patients import patient_figures
+from counterpart.evaluation.pictures import Picture
 from counterpart.evaluation.probe import SliceFeatures, probe_figures, slice_features
 from counterpart.evaluation.records import (
     HealthyFigures,
@@ -58,8 +61,8 @@ from counterpart.results import Result
 from counterpart.scans import Scan, read_mask, read_scan, scan_name
 from counterpart.template import SPACING_MM
 
-FIGURES_VERSION = 1  # raised when a figure changes its meaning
-_STRIP, _FEATURES = ".png", ".npz"
+FIGURES_VERSION = 2  # raised when a figure changes its meaning
+_STRIP, _PICTURE, _FEATURES = ".png", ".picture.npz", ".npz"
 
 Source = PatientSource | HealthySource
 
@@ -121,6 +124,7 @@ def collect(plan: Plan, sources: Sources) -> ModelEvaluation:
     """Read what was measured, and probe the encoder."""
     model, _ = _loaded(plan.model, plan.brain_model, plan.device)
     patients, healthy, refusals, slices = [], [], [], []
+    machines: dict[str, None] = {}
     every: list[Source] = [*sources.patients, *sources.healthy]
     for source in every:
         kept = _kept_file(plan, source)
@@ -128,6 +132,7 @@ def collect(plan: Plan, sources: Sources) -> ModelEvaluation:
         if "refused" in values:
             refusals.append(Refusal(scan_name(source.scan), values["refused"]))
             continue
+        machines[values["machine"]] = None
         if isinstance(source, PatientSource):
             patients.append(PatientFigures.from_json(values["figures"]))
         else:
@@ -144,6 +149,7 @@ def collect(plan: Plan, sources: Sources) -> ModelEvaluation:
         healthy=tuple(healthy),
         probe=tuple(probe_figures(slices)),
         refusals=tuple(refusals),
+        machines=tuple(machines),
     )
 
 
@@ -159,6 +165,11 @@ def strip_of(plan: Plan, scan: str) -> NDArray[np.uint8]:
         return np.asarray(picture.convert("RGB"))
 
 
+def picture_of(plan: Plan, scan: str) -> Picture:
+    """What the picture at full resolution shows of a scan that was measured."""
+    return Picture.read(plan.folder / "scans" / f"{scan}{_PICTURE}")
+
+
 def measure(plan: Plan, source: Source) -> None:
     """Measure one scan, unless it was measured before."""
     kept = _kept_file(plan, source)
@@ -170,7 +181,8 @@ def measure(plan: Plan, source: Source) -> None:
     except CounterpartError as error:
         write_json(kept, {"key": key, "refused": str(error)})
         return
-    write_json(kept, {"key": key, "figures": asdict(figures)})  # last: it says that all is there
+    told = {"key": key, "machine": this_machine(plan.device).words(), "figures": asdict(figures)}
+    write_json(kept, told)  # last: it says that all is there
 
 
 def _measured(plan: Plan, source: Source, kept: Path) -> PatientFigures | HealthyFigures:
@@ -189,6 +201,7 @@ def _measured(plan: Plan, source: Source, kept: Path) -> PatientFigures | Health
         baselines=plan.baselines,
         erosion_mm=SPACING_MM * model.settings.anomaly.erosion_voxels,
         seconds=seconds,
+        atlas=model.regions,
     )
 
 
@@ -206,9 +219,10 @@ def _generated(plan: Plan, source: Source, scan: Scan) -> tuple[Result, float]:
 def _keep(
     plan: Plan, source: Source, result: Result, lesion: NDArray[np.bool_] | None, kept: Path
 ) -> None:
-    """Keep the strip of panels, the encoder's features and, if asked for, all maps."""
+    """Keep strip, slice, the encoder's features and, if asked for, all maps."""
     model, _ = _loaded(plan.model, plan.brain_model, plan.device)
     Image.fromarray(paint_strip(result, lesion)).save(kept.with_suffix(_STRIP))
+    Picture.of(result, lesion).write(kept.with_suffix(_PICTURE))
     features = slice_features(result, lesion, model, subject_of(source.scan))
     _write_features(features, kept.with_suffix(_FEATURES))
     if plan.reports:

@@ -60,7 +60,7 @@ def paint_strip(result: Result, lesion: Mask | None) -> NDArray[np.uint8]:
             f"got {lesion.shape}; bring it onto the scan's grid."
         )
     head = canonical_head(result)
-    truth = _lesion_in_head(result, head, lesion)
+    truth = lesion_in_head(result, head, lesion)
     page = Page.blank(PANEL_HEIGHT, STRIP_WIDTH)
     _draw_panels(page, head, Look.of(result, head), truth, slice_to_show(head, truth))
     page.figure.savefig(pixels := BytesIO(), format="rgba")
@@ -89,7 +89,7 @@ def panel_lefts(left: float = 0.0, zoom: float = 1.0) -> list[float]:
     return [left + zoom * number * (PANEL_WIDTH + PANEL_GAP) for number in range(PANEL_COUNT)]
 
 
-def _lesion_in_head(result: Result, head: Head, lesion: Mask | None) -> Mask:
+def lesion_in_head(result: Result, head: Head, lesion: Mask | None) -> Mask:
     """The lesion in the head's axes and crop; nothing is true without a lesion."""
     if lesion is None:
         return np.zeros(head.grid.shape, np.bool_)
@@ -118,7 +118,7 @@ def _draw_panels(page: Page, head: Head, look: Look, lesion: Mask, k: int) -> No
     draw_image(residual, inside, ListedColormap(["black", "none"]), (0.0, 1.0))
     draw_overlay(anomaly, strength, labels, look)
     draw_outlines(compared, strength, labels, look)
-    _draw_lesion(compared, axial_view(lesion, k))
+    draw_lesion(compared, axial_view(lesion, k))
     draw_baseline(plain, axial_view(head.baseline, k), strength, labels, look)
     for frame in frames:
         draw_letters(frame, "RL")
@@ -135,7 +135,8 @@ def _amid(frame: Panel, size_mm: tuple[float, float]) -> Panel:
     return Panel(frame.page, place, size_mm)
 
 
-def _draw_lesion(panel: Panel, view: Mask) -> None:
+def draw_lesion(panel: Panel, view: Mask) -> None:
+    """Outline the lesion's view (J, I) in green."""
     if view.any() and not view.all() and min(view.shape) > 1:
         left, top, wide, tall = panel.view_box
         x = left + (np.arange(view.shape[1]) + 0.5) * wide / view.shape[1]

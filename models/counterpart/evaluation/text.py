@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from statistics import mean
 
-from counterpart.evaluation.bootstrap import Interval, share_interval
+from counterpart.evaluation.bootstrap import share_interval
+from counterpart.evaluation.cases import case_parts
+from counterpart.evaluation.goals import AIM_ERROR, AIM_SSIM
+from counterpart.evaluation.goals_text import goal_parts, seconds_parts
+from counterpart.evaluation.keeping_text import keeping_parts
+from counterpart.evaluation.markdown import difference, number, table
+from counterpart.evaluation.published import published_parts
 from counterpart.evaluation.records import HealthyFigures, ModelEvaluation, PatientFigures
 from counterpart.evaluation.summary import (
     FALSE_POSITIVES,
@@ -15,7 +21,7 @@ from counterpart.evaluation.summary import (
     strongest_baseline,
     summarise,
 )
-from counterpart.evaluation.weaknesses import AIM_ERROR, AIM_SSIM, LEVEL, weaknesses
+from counterpart.evaluation.weaknesses import LEVEL, weaknesses
 
 METHOD = """\
 Voxels count within one region, fixed beforehand: the foreground of a stripped scan; of a whole
@@ -60,17 +66,23 @@ def evaluation_text(evaluations: Sequence[ModelEvaluation], *, command: str) -> 
         f"Model {first.label}, seed {first.seed}: {len(first.patients)} scans of patients, "
         f"{len(first.healthy)} of healthy subjects.",
     ]
+    parts += goal_parts(first)
     if first.patients:
-        parts += [METHOD, *_patient_tables(summarise(first))]
+        parts += ["### Patients", METHOD, *_patient_tables(summarise(first))]
+        parts += published_parts(first)
     if len(evaluations) > 1:
         parts += ["### Models side by side", *model_tables(evaluations)]
     if first.healthy:
         parts += ["### In health", *_healthy_tables(first.healthy)]
+    parts += keeping_parts(first)
     if first.probe:
         parts += ["### What the encoder tells", _probe_table(first)]
+    if first.patients:
+        parts += case_parts(first)
     sentences = weaknesses(first)
     if sentences:
         parts += ["### Weak points", "\n".join(f"- {sentence}" for sentence in sentences)]
+    parts += seconds_parts(first)
     if first.refusals:
         refused = "\n".join(f"- {one.scan}: {one.reason}" for one in first.refusals)
         parts += ["### Refused", refused]
@@ -81,25 +93,6 @@ def evaluation_text(evaluations: Sequence[ModelEvaluation], *, command: str) -> 
     return "\n\n".join(parts) + "\n"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; a bar within a cell is no border."""
-    lines = [head, ["---"] * len(head), *rows]
-    cells = ([cell.replace("|", "\\|") for cell in line] for line in lines)
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """A figure, or a dash where there is none."""
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def difference(found: Interval | None) -> str:
-    """A difference with its interval, or a dash."""
-    if found is None:
-        return "–"
-    return f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
-
-
 def scan_table(rows: Sequence[PatientFigures]) -> str:
     """One row for each scan of a patient."""
     strongest = {key: strongest_baseline(members) for key, members in by_set(rows).items()}
@@ -108,7 +101,7 @@ def scan_table(rows: Sequence[PatientFigures]) -> str:
         name = strongest[row.group, row.contrast]
         plain = None if name is None else row.scores[name].ap
         return [
-            row.scan,
+            row.case,
             number(row.map.ap),
             number(plain),
             number(row.map.best_dice),
@@ -120,7 +113,7 @@ def scan_table(rows: Sequence[PatientFigures]) -> str:
             number(row.p_value),
         ]
 
-    head = ["scan", "AP", "baseline", "Dice, oracle", "Dice", "lesions found", "false positives"]
+    head = ["case", "AP", "baseline", "Dice, oracle", "Dice", "lesions found", "false positives"]
     return table([*head, "lesion ml", "flagged ml", "p"], (cells(row) for row in rows))
 
 

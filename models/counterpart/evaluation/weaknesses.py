@@ -7,13 +7,17 @@ from statistics import mean
 
 from counterpart.calibration.record import SIMULATION
 from counterpart.evaluation.bootstrap import share_interval
+from counterpart.evaluation.goals import (
+    AIM_ERROR,
+    AIM_FINDINGS,
+    AIM_FLAGGED_ML,
+    AIM_FOUND,
+    AIM_SSIM,
+)
 from counterpart.evaluation.probe import DISEASE, SCANNER
 from counterpart.evaluation.records import ModelEvaluation, PatientFigures
 from counterpart.evaluation.summary import SetSummary, by_set, summarise
 
-AIM_FINDINGS, AIM_FLAGGED_ML = 1.0, 1.0
-AIM_ERROR, AIM_SSIM = 0.012, 0.95
-AIM_FOUND = 0.6
 LEVEL = 0.05
 _FEW_SCANS = 10
 _MISSED_BY_MASK = 0.02
@@ -99,7 +103,7 @@ def _outside_the_brain(rows: Sequence[PatientFigures]) -> Iterable[str]:
         worst = max(missed, key=lambda row: row.outside)
         yield (
             f"The brain mask cuts off more than {_MISSED_BY_MASK:.0%} of the lesion in "
-            f"{len(missed)} of {len(rows)} scans, most in {worst.scan} ({worst.outside:.0%})."
+            f"{len(missed)} of {len(rows)} scans, most in {worst.case} ({worst.outside:.0%})."
         )
 
 
@@ -131,7 +135,7 @@ def _in_health(evaluation: ModelEvaluation) -> Iterable[str]:
         worst = max(rows, key=lambda row: row.flagged_ml)
         share = worst.flagged_ml / sum(flagged)
         yield (
-            f"One of {len(rows)} healthy scans, {worst.scan}, holds {share:.0%} of all that is "
+            f"One of {len(rows)} healthy scans, {worst.case}, holds {share:.0%} of all that is "
             f"flagged in health ({worst.flagged_ml:.1f} ml)."
         )
     error, ssim = mean(r.error for r in rows), mean(r.ssim for r in rows)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from counterpart.evaluation.bootstrap import mean_interval, share_interval
+from counterpart.evaluation.bootstrap import Interval, mean_figure, mean_interval, share_interval
 
 
 def test_equal_differences_have_an_interval_without_width() -> None:
@@ -66,3 +66,15 @@ def test_shares_have_the_published_interval_of_clopper_and_pearson(
     found = share_interval(hits, trials)
     assert found.value == hits / trials
     assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_a_mean_leaves_out_what_is_not_known() -> None:
+    assert mean_figure([None, None]) is None
+    found = mean_figure([1.0, None, 2.0])
+    assert found is not None
+    assert (found.value, found.scans, found.interval) == (1.5, 2, None)
+    many = mean_figure([0.25] * 7)
+    assert many is not None
+    assert many.interval == Interval(0.25, 0.25, 0.25)
+    assert many.times(100.0).interval == Interval(25.0, 25.0, 25.0)
+    assert found.times(100.0).interval is None

@@ -13,7 +13,7 @@ from made_up_figures import evaluation, patient
 from counterpart.cli import build_parser, main
 from counterpart.evaluation import commands
 from counterpart.evaluation.commands import command_line
-from counterpart.evaluation.records import MAP, RESIDUAL
+from counterpart.evaluation.records import MAP, RESIDUAL, case_name
 from counterpart.evaluation.sources import Sources
 from counterpart.results import DISCLAIMER
 
@@ -48,7 +48,7 @@ def a_document(tmp_path: Path) -> Path:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves plots and galleries out, which take a second and have tests of their own."""
-    for name in ("draw_plots", "draw_galleries"):
+    for name in ("draw_plots", "draw_galleries", "draw_pictures"):
         monkeypatch.setattr(commands, name, lambda *others: [])
 
 
@@ -85,6 +85,17 @@ def test_two_real_scans_become_tables_plots_gallery_and_a_document(
     assert float(control["error"]) == model["healthy"][0]["error"] > 0
     assert [one["contrast"] for one in rows_of(out / "sets.csv")] == ["FLAIR"]
     assert list((out / "plots").glob("*.png"))
+    pictures = {path.name for path in (out / "keeping").iterdir()}
+    case, healthy = (model[kind][0]["scan"] for kind in ("patients", "healthy"))
+    case = case_name("sample", "FLAIR", case).replace(" ", "_")
+    healthy = case_name("healthy", "T1", healthy).replace(" ", "_")
+    assert pictures == {f"best_01_{case}.png", f"healthy_01_{healthy}.png"}
+    kept = rows_of(out / "keeping.csv")
+    assert {row["set"] for row in kept} == {"sample FLAIR", "healthy T1"}
+    (edge,) = (row for row in kept if (row["set"], row["figure"]) == ("sample FLAIR", "edge_left"))
+    assert float(edge["mean"]) == model["patients"][0]["keeping"]["edge_left"]
+    assert {goal["reached"] for goal in model["goals"]} >= {"not measured", "no"}
+    assert row["case"] in text
     drawn = {path.name for path in (out / "gallery").iterdir()}
     assert drawn == {"all_best.png", "healthy_most_flagged.png"}
     document = a_document.read_text()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up_figures import keeping
 from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
@@ -17,7 +18,6 @@ from counterpart.evaluation.gallery import (
     LABEL_WIDTH,
     TOP,
     GalleryItem,
-    best_and_worst,
     draw_gallery,
     gallery_figure,
     gallery_item,
@@ -30,6 +30,7 @@ from counterpart.evaluation.records import (
     HealthyFigures,
     PatientFigures,
     ScoreFigures,
+    Traits,
 )
 from counterpart.evaluation.strips import PANEL_HEIGHT, STRIP_WIDTH
 from counterpart.report.header import EDGE
@@ -57,14 +58,9 @@ def scan_of(
         scores={MAP: score(ap), "intensity, 3 mm": score(0.7), "inverted": score(0.1)},
         warnings=(),
         seconds=20.0,
+        keeping=keeping(),
+        traits=Traits(),
     )
-
-
-def scans_of(count: int) -> list[PatientFigures]:
-    """Scans s00, s01, … with falling average precision, in no order."""
-    rows = [scan_of(f"s{n:02d}", 0.9 - 0.01 * n) for n in range(count)]
-    order = np.random.default_rng(1).permutation(count)
-    return [rows[n] for n in order]
 
 
 def a_strip(seed: int, tall: int = PANEL_HEIGHT, wide: int = STRIP_WIDTH) -> NDArray[np.uint8]:
@@ -76,43 +72,6 @@ def item(
 ) -> GalleryItem:
     words = tuple(f"line {n} of figures" for n in range(lines))
     return GalleryItem(f"scan {seed}", words, a_strip(seed, tall, wide))
-
-
-def names(rows: list[PatientFigures]) -> list[str]:
-    return [row.scan for row in rows]
-
-
-def test_ten_best_begin_with_the_best_and_ten_worst_with_the_worst() -> None:
-    best, worst = best_and_worst(scans_of(25))
-    assert names(best) == [f"s{n:02d}" for n in range(10)]
-    assert names(worst) == [f"s{n:02d}" for n in range(24, 14, -1)]
-
-
-@pytest.mark.parametrize(
-    ("count", "best_count", "worst_count"),
-    [(0, 0, 0), (1, 1, 0), (2, 1, 1), (15, 8, 7), (20, 10, 10)],
-)
-def test_few_scans_are_split_in_the_middle_and_none_is_in_both(
-    count: int, best_count: int, worst_count: int
-) -> None:
-    best, worst = best_and_worst(scans_of(count), 10)
-    assert (len(best), len(worst)) == (best_count, worst_count)
-    assert len({*names(best), *names(worst)}) == count
-    assert names(best) == [f"s{n:02d}" for n in range(best_count)]
-    assert names(worst) == [f"s{n:02d}" for n in range(count - 1, count - 1 - worst_count, -1)]
-
-
-def test_odd_count_is_split_without_leaving_the_halves() -> None:
-    best, worst = best_and_worst(scans_of(7), 3)
-    assert names(best) == ["s00", "s01", "s02"]
-    assert names(worst) == ["s06", "s05", "s04"]
-
-
-def test_equal_scans_are_told_apart_by_name_whatever_their_order() -> None:
-    rows = [scan_of(name, 0.5) for name in "cadb"]
-    for given in (rows, rows[::-1]):
-        best, worst = best_and_worst(given, 2)
-        assert (names(best), names(worst)) == (["a", "b"], ["d", "c"])
 
 
 def test_item_says_what_was_measured_beside_the_named_baseline() -> None:
@@ -236,6 +195,7 @@ def healthy_of(name: str, flagged_ml: float, findings: int = 2) -> HealthyFigure
         scan_scores={},
         warnings=(),
         seconds=1.0,
+        keeping=keeping(),
     )
 
 

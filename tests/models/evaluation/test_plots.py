@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up_figures import keeping
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -30,6 +31,7 @@ from counterpart.evaluation.records import (
     ModelEvaluation,
     PatientFigures,
     ScoreFigures,
+    Traits,
 )
 from counterpart.results import DISCLAIMER
 
@@ -62,6 +64,8 @@ def patient(name: str, ap: float, plain: float | None = 0.4, ml: float = 12.0) -
         scores=scores,
         warnings=(),
         seconds=20.0,
+        keeping=keeping(),
+        traits=Traits(),
     )
 
 
@@ -87,6 +91,7 @@ def healthy(
         scan_scores={},
         warnings=(),
         seconds=9.0,
+        keeping=keeping(),
     )
 
 

@@ -14,7 +14,14 @@ from counterpart.bundle import REGIONS, write_manifest
 from counterpart.calibration.record import SIMULATION
 from counterpart.evaluation import running
 from counterpart.evaluation.records import MAP, RESIDUAL
-from counterpart.evaluation.running import Plan, evaluate, measure, strip_of, weights_of
+from counterpart.evaluation.running import (
+    Plan,
+    evaluate,
+    measure,
+    picture_of,
+    strip_of,
+    weights_of,
+)
 from counterpart.evaluation.sources import Sources, find_sources
 from counterpart.regions import RegionAtlas, write_atlas
 from counterpart.scans import Scan
@@ -58,6 +65,8 @@ def test_every_scan_is_measured_or_listed_with_its_reason(
     assert found.weights_sha256 == weights_of(a_plan.model)
     assert found.aims == {"T1": (0.5, SIMULATION)}
     assert found.probe == ()
+    assert len(found.machines) == 1
+    assert "for this process" in found.machines[0]
 
 
 def test_what_was_measured_is_not_measured_again(
@@ -201,6 +210,17 @@ def test_each_scan_has_a_strip_of_panels(
     ((tall, wide, colours),) = shapes
     assert wide > tall > 100
     assert colours == 3
+
+
+def test_each_scan_has_a_slice_to_draw(
+    a_plan: Plan, the_sources: Sources, generated: list[str]
+) -> None:
+    evaluate(a_plan, Sources(the_sources.patients[1:2], the_sources.healthy[:1]))
+    patient, control = (picture_of(a_plan, scan) for scan in ("ms-1_T1", "ixi-1_T1"))
+    assert patient.title.startswith("ms-1_T1, slice ")
+    assert patient.views.lesion.any()
+    assert not control.views.lesion.any()
+    assert patient.spacing == GRID.spacing
 
 
 def test_kept_figures_name_all_that_they_depend_on(

@@ -16,7 +16,7 @@ from counterpart.evaluation.records import (
     ProbeFigures,
     Refusal,
 )
-from counterpart.evaluation.text import evaluation_text, number, table
+from counterpart.evaluation.text import evaluation_text
 
 
 def text_of(*evaluations: ModelEvaluation) -> str:
@@ -36,6 +36,11 @@ def _cells(line: str) -> list[str]:
 def lines_of(text: str, first: str) -> list[list[str]]:
     """The line that begins with these words in each table that has it."""
     return [line for _, *lines in tables(text) for line in lines if line[0] == first]
+
+
+def under(text: str, heading: str) -> str:
+    """What stands below a heading."""
+    return text.split(f"### {heading}\n")[1].split("\n### ")[0]
 
 
 def rows_of(text: str, first: str) -> list[dict[str, str]]:
@@ -77,19 +82,10 @@ def some_controls(ages: Iterable[float | None] = (30.0,)) -> list[HealthyFigures
     ]
 
 
-def test_a_bar_within_a_cell_is_no_border() -> None:
-    assert table(["a", "b"], [["|z|", "1"]]) == "| a | b |\n| --- | --- |\n| \\|z\\| | 1 |"
-
-
-def test_a_missing_figure_is_a_dash() -> None:
-    assert (number(None), number(0.1234), number(2.0, 1)) == ("–", "0.123", "2.0")
-
-
 def test_a_set_has_a_row_in_each_table_of_patients() -> None:
     controls = some_controls([30.0, 40.0, 50.0, 60.0])
-    precision, overlap, lesions = rows_of(
-        text_of(evaluation(some_patients(), controls)), "lgg FLAIR"
-    )
+    text = text_of(evaluation(some_patients(), controls))
+    precision, overlap, lesions = rows_of(under(text, "Patients"), "lgg FLAIR")
     assert list(precision.values()) == [
         *("lgg FLAIR", "6", "0.020", "0.600", "0.250"),
         *("robust \\|z\\|, 3 mm", "0.350", "+0.250 (+0.250 to +0.250)"),
@@ -104,22 +100,22 @@ def test_a_set_has_a_row_in_each_table_of_patients() -> None:
 
 def test_without_baselines_there_are_dashes() -> None:
     text = text_of(evaluation([patient(f"lgg-{n}_FLAIR") for n in range(6)]))
-    precision, overlap, lesions = lines_of(text, "lgg FLAIR")
+    precision, overlap, lesions = lines_of(under(text, "Patients"), "lgg FLAIR")
     assert precision[-3:] == ["–"] * 3
     assert overlap[1:] == ["0.250", "–", "0.250", "–", "–"]
     assert lesions[4:] == ["–"] * 6
-    (scan,) = rows_of(text, "lgg-3_FLAIR")
+    *_, scan = rows_of(text, patient("lgg-3_FLAIR").case)
     assert (scan["baseline"], scan["p"]) == ("–", "–")
 
 
 def test_each_scan_has_a_row() -> None:
     rows = [*some_patients(), patient("ms-1_T1", 0.25, p_value=0.0244, lesion_ml=3.21)]
     text = text_of(evaluation(rows))
-    (scan,) = rows_of(text, "ms-1_T1")
+    *_, scan = rows_of(text, rows[-1].case)
     assert list(scan.values()) == [
-        *("ms-1_T1", "0.250", "–", "0.125", "0.125", "2 of 2", "0", "3.2", "20.0", "0.024"),
+        *(rows[-1].case, "0.250", "–", "0.125", "0.125", "2 of 2", "0", "3.2", "20.0", "0.024"),
     ]
-    (other,) = rows_of(text, "lgg-0_FLAIR")
+    *_, other = rows_of(text, rows[0].case)
     assert (other["baseline"], other["lesions found"]) == ("0.350", "1 of 2")
     assert "<summary>All 7 scans</summary>" in text
 
@@ -146,7 +142,8 @@ def test_models_stand_side_by_side_with_their_paired_difference() -> None:
     first = evaluation([patient(f"lgg-{n}_FLAIR", 0.1 * n) for n in range(6)])
     better = evaluation([patient(f"lgg-{n}_FLAIR", 0.1 * n + 0.05) for n in range(6)], name="new")
     other = evaluation([patient("ms-1_T1", 0.9)], name="other")
-    *_, line = lines_of(text_of(first, better, other), "lgg FLAIR")
+    text = under(text_of(first, better, other), "Models side by side")
+    (line,) = lines_of(text, "lgg FLAIR")
     assert line == ["lgg FLAIR", "6", "0.250", "0.300", "+0.050 (+0.050 to +0.050)", "–", "–"]
     head = f"| AP | scans | {first.label} | {better.label} | minus {first.label} | {other.label} |"
     assert head in text_of(first, better, other)
@@ -167,7 +164,8 @@ def test_models_stand_side_by_side_in_health_too() -> None:
 def test_models_that_share_few_scans_have_no_difference() -> None:
     first = evaluation([patient(f"lgg-{n}_FLAIR", 0.1 * n) for n in range(6)])
     few = evaluation([patient(f"lgg-{n}_FLAIR", 0.1 * n + 0.05) for n in range(3)], name="few")
-    *_, row = rows_of(text_of(first, few), "lgg FLAIR")
+    text = under(text_of(first, few), "Models side by side")
+    (row,) = rows_of(text, "lgg FLAIR")
     assert (row[few.label], row[f"minus {first.label}"]) == ("0.150", "–")
 
 
@@ -220,7 +218,16 @@ def test_all_tables_are_rectangular(both: bool) -> None:
     found = tables(
         text_of(whole, evaluation(some_patients(), name="new")) if both else text_of(whole)
     )
-    assert len(found) == (7 if both else 6)
+    assert len(found) == (13 if both else 12)
     for head, *lines in found:
         assert lines
         assert {len(line) for line in lines} == {len(head)}
+
+
+def test_no_scan_is_named_but_refused_ones() -> None:
+    worst = patient("lgg_secret_FLAIR", 0.1, outside=0.3)
+    control = healthy("secret_T1", flagged_ml=9.0, findings=3)
+    text = text_of(evaluation([*some_patients(), worst], [*some_controls(), control]))
+    assert "secret" not in text
+    assert worst.case in text
+    assert control.case in text

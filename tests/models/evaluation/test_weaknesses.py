@@ -114,7 +114,7 @@ def test_the_scan_whose_lesion_is_cut_off_most_is_named() -> None:
     rows[3], rows[7] = replace(rows[3], outside=0.1), replace(rows[7], outside=0.25)
     sentence = the_sentence(flawless(patients=tuple(rows)))
     assert "2 of 10 scans" in sentence
-    assert f"{rows[7].scan} (25%)" in sentence
+    assert f"{rows[7].case} (25%)" in sentence
 
 
 def test_thresholds_from_simulation_are_told() -> None:
@@ -163,11 +163,11 @@ def test_one_scan_that_holds_most_of_the_false_alarms_is_named() -> None:
     rows = list(flawless().healthy)
     rows[4] = replace(rows[4], flagged_ml=10.0)
     sentence = the_sentence(flawless(healthy=tuple(rows)))
-    assert rows[4].scan in sentence
+    assert rows[4].case in sentence
     assert "51%" in sentence
     assert "10.0 ml" in sentence
     rows[5] = replace(rows[5], flagged_ml=9.0)
-    assert not any(rows[4].scan in one for one in weaknesses(flawless(healthy=tuple(rows))))
+    assert not any(rows[4].case in one for one in weaknesses(flawless(healthy=tuple(rows))))
 
 
 def test_a_probe_that_tells_the_scanner_is_told() -> None:
