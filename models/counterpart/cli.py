@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from counterpart import __version__
+from counterpart.ablation.parser import add_ablate
 from counterpart.benchmarking.parser import add_bench
 from counterpart.cohort_checks.parser import add_cohort_commands
 from counterpart.errors import CounterpartError
@@ -42,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_calibrate(commands)
     add_retrain(commands)
     add_evaluate(commands)
+    add_ablate(commands)
     _add_patterns(commands)
     _add_contrasts(commands)
     _add_brains(commands)
@@ -148,6 +150,7 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--steps", type=int, help="optimiser steps (the stage's own)")
     parser.add_argument("--batch-size", type=int, help="slices (16) or heads (2) per step")
+    parser.add_argument("--learning-rate", type=float, help="after the warm-up (the stage's own)")
     parser.add_argument(
         "--channels", type=int, nargs="+", help="widths of the denoiser (64 96 128), brain (16)"
     )
@@ -273,6 +276,7 @@ def _train(options: argparse.Namespace) -> int:
         channels=options.channels,
         steps=options.steps,
         batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
         seed=options.seed,
         encoder_run=options.encoder,
         condition=options.condition,

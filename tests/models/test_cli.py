@@ -12,7 +12,7 @@ from counterpart.results import DISCLAIMER
 
 COMMANDS = (
     *("generate", "demo", "serve", "prepare", "train", "export", "calibrate", "evaluate"),
-    *("patterns", "contrasts", "models", "bench"),
+    *("patterns", "contrasts", "models", "bench", "ablate"),
 )
 HEAVY = (
     *("torch", "monai", "monailabel", "lightning", "nibabel", "SimpleITK", "matplotlib", "scipy"),
@@ -35,7 +35,7 @@ def test_help_lists_every_command_and_the_disclaimer(capsys: pytest.CaptureFixtu
     [
         *("--help", "generate --help", "models publish --help", "evaluate --help"),
         *("bench --help", "bench generate --help", "--version"),
-        *("serve --help", "demo --help"),
+        *("serve --help", "demo --help", "ablate --help"),
     ],
 )
 def test_help_loads_nothing_heavy(arguments: str) -> None:
