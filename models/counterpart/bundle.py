@@ -6,6 +6,8 @@
 ``models/model.safetensors``        averaged weights, float16
 ``configs/calibrations.json``       thresholds and p-values (`counterpart.calibration.record`)
 ``models/calibrations.safetensors`` how large a residual health leaves
+``configs/familiarity.json``        what healthy heads have (`counterpart.familiarity.record`)
+``models/familiarity.safetensors``  their codes by level, and their histograms
 ``models/regions.nii.gz``           coarse regions in template space, if known
 ``docs/README.md``                  the model card
 ``manifest.json``                   sha256 of every other file
@@ -37,6 +39,8 @@ from counterpart.calibration.record import (
 )
 from counterpart.denoiser import Denoiser, DenoiserConfig
 from counterpart.errors import ModelError
+from counterpart.familiarity.record import Familiarity
+from counterpart.familiarity.traits import Array
 from counterpart.hashing import file_sha256
 from counterpart.reconstruction import ReconstructionConfig
 from counterpart.regions import ATLAS_FILE, RegionAtlas, read_atlas, write_atlas
@@ -47,11 +51,14 @@ WEIGHTS = "models/model.safetensors"
 REGIONS = f"models/{ATLAS_FILE}"
 CALIBRATIONS = "configs/calibrations.json"
 CALIBRATION_ARRAYS = "models/calibrations.safetensors"
+FAMILIARITY = "configs/familiarity.json"
+FAMILIARITY_ARRAYS = "models/familiarity.safetensors"
 METADATA = "configs/metadata.json"
 SETTINGS = "configs/inference.json"
 CARD = "docs/README.md"
 MANIFEST = "manifest.json"
 SERVING = "serving.json"
+_OPTIONAL = (REGIONS, CALIBRATIONS, CALIBRATION_ARRAYS, FAMILIARITY, FAMILIARITY_ARRAYS)
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,7 @@ class Model:
         denoiser: The network in evaluation mode.
         calibrations: What was learned on healthy scans: scales, thresholds, p-values.
         regions: Names where findings lie, if the bundle has it.
+        familiarity: What healthy heads have; None in older bundles.
     """
 
     name: str
@@ -111,6 +119,7 @@ class Model:
     denoiser: Denoiser
     calibrations: tuple[Calibration, ...] = ()
     regions: RegionAtlas | None = None
+    familiarity: Familiarity | None = None
 
     @property
     def contrasts(self) -> tuple[str, ...]:
@@ -169,6 +178,7 @@ def load_model(source: Path | str = DEFAULT_MODEL, *, device: str = "cpu") -> Mo
         denoiser,
         read_calibrations(folder) if CALIBRATIONS in digests else (),
         read_atlas(folder / REGIONS) if REGIONS in digests else None,
+        read_familiarity(folder) if FAMILIARITY in digests else None,
     )
 
 
@@ -210,9 +220,7 @@ def checked_digests(folder: Path) -> dict[str, str]:
     digests = read_json(folder / MANIFEST).get("sha256")
     if not isinstance(digests, dict):
         raise ModelError(f"{folder / MANIFEST}: the key 'sha256' is missing.")
-    needed = {WEIGHTS, METADATA, SETTINGS}
-    optional = (REGIONS, CALIBRATIONS, CALIBRATION_ARRAYS)
-    needed.update(name for name in optional if (folder / name).exists())
+    needed = {WEIGHTS, METADATA, SETTINGS, *(n for n in _OPTIONAL if (folder / n).exists())}
     for name in sorted(needed | set(digests)):
         path = folder / name
         if name not in digests:
@@ -232,11 +240,7 @@ def read_calibrations(folder: Path) -> tuple[Calibration, ...]:
     values = read_json(path).get("calibrations")
     if not isinstance(values, list) or not all(isinstance(one, dict) for one in values):
         raise ModelError(f"{path}: the key 'calibrations' is missing or no list of objects.")
-    try:
-        arrays = load_arrays(folder / CALIBRATION_ARRAYS)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{folder / CALIBRATION_ARRAYS}: not readable ({error}).") from error
-    return tuple(unpack_calibrations(values, arrays))
+    return tuple(unpack_calibrations(values, _read_arrays(folder / CALIBRATION_ARRAYS)))
 
 
 def write_calibrations(folder: Path, calibrations: Sequence[Calibration]) -> None:
@@ -245,6 +249,26 @@ def write_calibrations(folder: Path, calibrations: Sequence[Calibration]) -> Non
     write_json(folder / CALIBRATIONS, {"calibrations": values})
     save_arrays(arrays, folder / CALIBRATION_ARRAYS)
     (folder / CALIBRATION_ARRAYS).chmod(0o644)
+
+
+def read_familiarity(folder: Path) -> Familiarity:
+    """What a bundle knows of healthy heads; ModelError if it is damaged."""
+    values = read_json(folder / FAMILIARITY)
+    return Familiarity.from_json(values, _read_arrays(folder / FAMILIARITY_ARRAYS))
+
+
+def write_familiarity(folder: Path, found: Familiarity) -> None:
+    """Write or replace what a bundle knows of healthy heads; the manifest is the caller's."""
+    write_json(folder / FAMILIARITY, found.to_json())
+    save_arrays(found.to_arrays(), folder / FAMILIARITY_ARRAYS)
+    (folder / FAMILIARITY_ARRAYS).chmod(0o644)
+
+
+def _read_arrays(path: Path) -> dict[str, Array]:
+    try:
+        return dict(load_arrays(path))
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: not readable ({error}).") from error
 
 
 def _read_settings(path: Path) -> ModelSettings:
@@ -298,6 +322,7 @@ def write_bundle(
     *,
     calibrations: Sequence[Calibration] = (),
     regions: RegionAtlas | None = None,
+    familiarity: Familiarity | None = None,
 ) -> None:
     """Write a bundle; the weights as float16.
 
@@ -309,16 +334,19 @@ def write_bundle(
         card: The model card, Markdown.
         calibrations: Bound to the hash of the weights as they are written here.
         regions: Names where findings lie, if known.
+        familiarity: What healthy heads have, if known.
     """
     for name in (WEIGHTS, METADATA, CARD):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / WEIGHTS).write_bytes(released_weights(weights))
-    for name in (REGIONS, CALIBRATIONS, CALIBRATION_ARRAYS):
+    for name in _OPTIONAL:
         (folder / name).unlink(missing_ok=True)
     if calibrations:
         write_calibrations(folder, calibrations)
     if regions is not None:
         write_atlas(folder / REGIONS, regions)
+    if familiarity is not None:
+        write_familiarity(folder, familiarity)
     write_json(folder / SETTINGS, settings.to_json())
     write_json(folder / METADATA, metadata)
     (folder / CARD).write_text(card)

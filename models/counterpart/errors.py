@@ -2,7 +2,8 @@
 
 CounterpartError
 ├── ScanError            a file or array that is not a usable brain scan
-│   └── BrainError       no plausible brain in the scan
+│   ├── BrainError           no plausible brain in the scan
+│   └── UnfamiliarScanError  a scan far outside the healthy cohort of the model
 ├── PoseError            the scan could not be brought into template pose
 ├── CohortError          a folder of healthy scans that cannot be prepared or read
 ├── ModelError           weights or a bundle that cannot be used
@@ -22,6 +23,10 @@ class ScanError(CounterpartError):
 
 class BrainError(ScanError):
     """No plausible brain was found in the scan."""
+
+
+class UnfamiliarScanError(ScanError):
+    """The scan lies far outside the healthy cohort that the model has learned from."""
 
 
 class PoseError(CounterpartError):

@@ -17,6 +17,7 @@ from counterpart.calibration.calibrating import calibrate
 from counterpart.cohort import Cohort, read_cohort, source_of
 from counterpart.denoiser import Denoiser, DenoiserConfig, parameter_count
 from counterpart.errors import ModelError
+from counterpart.familiarity.fitting import SeenHeads, cohort_sizes
 from counterpart.held_out.selection import (
     choose_settings,
     compare_passes,
@@ -77,16 +78,22 @@ def export_run(
     denoiser.load_state_dict({key: value.half().float() for key, value in weights.items()})
     denoiser.eval().to(memory_format=torch.channels_last)
     fixed = configuration_named(str(settings.get("configuration", "ours")))
+    digest = hashlib.sha256(released_weights(weights)).hexdigest()
+    population = (data or source_of(cohort_folder)).rstrip(".")
+    heads = SeenHeads(denoiser)
     with console.status("Choosing settings on held-out subjects") as status:
         chosen = _choose(
             denoiser,
             cohort,
             fixed,
-            hashlib.sha256(released_weights(weights)).hexdigest(),
+            digest,
             subjects=(selection_subjects, threshold_subjects),
-            population=(data or source_of(cohort_folder)).rstrip("."),
+            population=population,
+            heads=heads,
             progress=status.update,
         )
+        status.update("sizes of healthy brains")
+        sizes = cohort_sizes(cohort_folder)
     facts = CardFacts(
         name=out.name,
         parameters=parameter_count(denoiser),
@@ -103,6 +110,7 @@ def export_run(
         model_card(facts, chosen, cohort),
         calibrations=chosen.calibrations,
         regions=regions,
+        familiarity=heads.familiarity(population, digest, sizes=sizes),
     )
     console.print(f"Bundle: {out}", soft_wrap=True, highlight=False)
     return 0
@@ -116,6 +124,7 @@ def _choose(
     *,
     subjects: tuple[int, int],
     population: str,
+    heads: SeenHeads,
     progress: Callable[[str], None],
 ) -> Chosen:
     groups = held_out(cohort, subjects[0], device=torch.device("cpu"))
@@ -138,6 +147,7 @@ def _choose(
         population=population,
         simulated_subjects=subjects[1],
         progress=progress,
+        seen=heads.add,
     )
     progress("second pass over flagged slices")
     passes = compare_passes(denoiser, groups, config, anomaly, calibrations)

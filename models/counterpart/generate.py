@@ -24,9 +24,10 @@ from counterpart.contrast import (
     contrast_from_user,
     tell_contrast,
 )
+from counterpart.familiarity.judging import judge_scan
 from counterpart.findings import find_findings
 from counterpart.grid import box_around, canonical_orientation
-from counterpart.posed_scan import PosedScan, pose_scan
+from counterpart.posed_scan import PosedScan, pose_scan, rescaled
 from counterpart.reconstruction import Reconstruction, best_precision, reconstruct, second_pass
 from counterpart.residual import anomaly_map, healing_gate, residual_map, tissue_texture
 from counterpart.results import DISCLAIMER, Evidence, Result
@@ -37,6 +38,7 @@ logger = logging.getLogger(__name__)
 Stage = Callable[[str, float], None]
 Choose = Callable[[str], Model]
 Array = NDArray[np.float32]
+_FLAGGED_GATE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +69,7 @@ class Circumstances:
         reason: Why it is this calibration, full sentences.
         warnings: Full sentences for the reader.
         seed: Of the diffusion's noise.
+        familiarity: How the scan compares with the healthy cohort, as plain values.
     """
 
     brain_source: str
@@ -75,6 +78,7 @@ class Circumstances:
     reason: str
     warnings: tuple[str, ...]
     seed: int
+    familiarity: dict[str, Any]
 
 
 def generate_counterpart(
@@ -122,11 +126,9 @@ def generate_counterpart(
     tissue = contrast_from_tissue(posed.scaled, posed.inside, posed.frame)
     sequence, doubts = tell_contrast(contrast, scan.tags, scan.name, tissue)
     model = model if choose is None else choose(sequence.name)
+    familiar = judge_scan(posed, model, sequence)
     calibration, reason = model.calibration(sequence.name, _domain(posed))
-    tell("Repainting the brain as healthy", 0.3)
-    answer = repaint(posed, model, seed, lambda share: tell("Repainting", 0.3 + 0.5 * share))
-    tell("Comparing with the scan", 0.82)
-    maps = compare(posed, answer, model, calibration, seed)
+    posed, answer, maps = _repainted(posed, model, calibration, seed, tell)
     if model.settings.reconstruction.second_pass:
         again = "Repainting what was flagged once more"
         tell(again, 0.86)
@@ -134,9 +136,28 @@ def generate_counterpart(
             posed, answer, maps, model, seed, lambda share: tell(again, 0.86 + 0.05 * share)
         )
     tell("Listing the findings", 0.92)
-    warnings = (*scan.warnings, *found.warnings, *doubts)
-    circumstances = Circumstances(found.source, sequence, calibration, reason, warnings, seed)
+    warnings = (*scan.warnings, *found.warnings, *doubts, *familiar.warnings)
+    circumstances = Circumstances(
+        found.source, sequence, calibration, reason, warnings, seed, familiar.to_json()
+    )
     return _on_scan_grid(scan, posed, maps, model, circumstances)
+
+
+def _repainted(
+    posed: PosedScan, model: Model, calibration: Calibration, seed: int, tell: Stage
+) -> tuple[PosedScan, Reconstruction, FrameMaps]:
+    """Answer and maps; once more, on a scale without it, where much of the brain is flagged."""
+    tell("Repainting the brain as healthy", 0.3)
+    answer = repaint(posed, model, seed, lambda share: tell("Repainting", 0.3 + 0.3 * share))
+    tell("Comparing with the scan", 0.62)
+    maps = compare(posed, answer, model, calibration, seed)
+    without = rescaled(posed, maps.gate >= _FLAGGED_GATE)
+    if without is None:
+        return posed, answer, maps
+    words = "Repainting without what was flagged in the intensity scale"
+    tell(words, 0.66)
+    answer = repaint(without, model, seed, lambda share: tell(words, 0.66 + 0.16 * share))
+    return without, answer, compare(without, answer, model, calibration, seed)
 
 
 def repaint(
@@ -305,6 +326,7 @@ def _provenance(scan: Scan, posed: PosedScan, model: Model, how: Circumstances) 
         "calibration_kind": how.calibration.kind,
         "calibration_population": how.calibration.population,
         "calibration_scans": how.calibration.n,
+        "familiarity": how.familiarity,
         "brain_source": how.brain_source,
         "reconstruction": model.settings.reconstruction.to_json(),
         "anomaly": model.settings.anomaly.to_json(),

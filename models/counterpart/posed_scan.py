@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from counterpart.intensity import Normalisation, fit_normalisation
 from counterpart.pose import Frame, Pose, make_frame, register
 
 _MARGIN = 6
+_MIN_FLAGGED = 0.05
+_MAX_FLAGGED = 0.6
+_MIN_MOVE_SPREADS = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,3 +70,37 @@ def pose_scan(
     scaled = frame.gather(filled, part)
     inside = frame.gather(near.astype(np.float32), part, order=1) > 0.5
     return PosedScan(turn, brain, pose, frame, normalisation, scaled * inside, inside)
+
+
+def rescaled(posed: PosedScan, flagged: NDArray[np.bool_]) -> PosedScan | None:
+    """The scan on an intensity scale of its own that what is flagged has no part in.
+
+    A large lesion moves location and spread of the brain's bulk. Once it is known where it lies,
+    they are taken from the rest of the brain.
+
+    Args:
+        posed: The scan on the scale of its whole brain.
+        flagged: (I, J, K) in the frame, what to leave out.
+
+    Returns:
+        The rescaled scan; None where less than a twentieth or more than three fifths of the brain
+        is flagged, or the scale would stay as it is.
+
+    Raises:
+        ScanError: The rest of the brain shows nothing.
+    """
+    share = float((flagged & posed.inside).sum()) / max(int(posed.inside.sum()), 1)
+    if not _MIN_FLAGGED <= share <= _MAX_FLAGGED:
+        return None
+    again = fit_normalisation(posed.scaled[posed.inside & ~flagged])
+    if max(abs(again.location), abs(again.spread - 1.0)) < _MIN_MOVE_SPREADS:
+        return None
+    first = posed.normalisation
+    normalisation = Normalisation(
+        first.location + again.location * first.spread, first.spread * again.spread
+    )
+    return replace(
+        posed,
+        normalisation=normalisation,
+        scaled=again.apply(posed.scaled) * posed.inside,
+    )

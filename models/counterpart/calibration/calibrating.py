@@ -30,12 +30,13 @@ from counterpart.held_out.answers import (
     head_answer,
     head_map,
 )
-from counterpart.held_out.heads import cohort_heads, validation_heads
+from counterpart.held_out.heads import Head, cohort_heads, validation_heads
 from counterpart.reconstruction import ReconstructionConfig
 from counterpart.residual import AnomalyConfig
 from counterpart.template import CANVAS
 
 Progress = Callable[[str], None]
+Seen = Callable[[str, str, str, Head], None]
 SIMULATED = ("T1", "FLAIR", "T2")
 
 
@@ -87,6 +88,7 @@ def healthy_calibration(
     *,
     population: str,
     progress: Progress | None = None,
+    seen: Seen | None = None,
 ) -> tuple[Calibration, CalibrationFigures]:
     """The calibration of the cohort's own contrast from its held-out scans as acquired.
 
@@ -103,8 +105,10 @@ def healthy_calibration(
             weights_sha256,
             population=population,
             progress=progress,
+            seen=seen,
         )
     tell = progress or (lambda text: None)
+    look = seen or _look_away
     parts: dict[str, list[HeadAnswer]] = {}
     domains: list[ScanDomain] = []
     for name in ("validate", "calibrate"):
@@ -113,6 +117,7 @@ def healthy_calibration(
         for number, head in enumerate(cohort_heads(part), start=1):
             tell(f"healthy scan {number} of {len(part.subjects)}, part {name}")
             domains.append(head.domain())
+            look(cohort.contrast, HEALTHY_SCANS, name, head)
             parts[name].append(head_answer(denoiser, head, reconstruction))
     fitted = parts["validate"]
     threshold = healthy_threshold(
@@ -145,6 +150,7 @@ def _cross_fitted(
     *,
     population: str,
     progress: Progress | None,
+    seen: Seen | None,
 ) -> tuple[Calibration, CalibrationFigures]:
     """The calibration of a cohort that is too small for parts; see `cross_fitting`."""
     tell = progress or (lambda text: None)
@@ -154,6 +160,7 @@ def _cross_fitted(
     for number, head in enumerate(cohort_heads(part), start=1):
         tell(f"healthy scan {number} of {len(part.subjects)}, to be cross-fitted")
         domains.append(head.domain())
+        (seen or _look_away)(cohort.contrast, HEALTHY_SCANS, CROSS_FIT, head)
         answers.append(head_answer(denoiser, head, reconstruction))
     fit = cross_fit(answers, anomaly, progress=tell)
     found = Calibration(
@@ -184,6 +191,7 @@ def calibrate(
     contrasts: Sequence[str] = SIMULATED,
     simulated_subjects: int = 20,
     progress: Progress | None = None,
+    seen: Seen | None = None,
 ) -> tuple[list[Calibration], list[CalibrationFigures]]:
     """Calibrate a model in every contrast that it can render, and on the cohort's own scans.
 
@@ -197,6 +205,8 @@ def calibrate(
         contrasts: To render, if the cohort has tissue fractions.
         simulated_subjects: Most rendered subjects per contrast.
         progress: Called with words; may raise to cancel.
+        seen: Called with contrast, kind and part of every healthy head, and the head, such as
+            `counterpart.familiarity.fitting.SeenHeads.add`.
 
     Returns:
         The calibrations, and how they fare.
@@ -218,6 +228,7 @@ def calibrate(
         answers = []
         for number, head in enumerate(heads, start=1):
             tell(f"{contrast}, rendered subject {number} of {len(heads)}")
+            (seen or _look_away)(contrast, SIMULATION, part, head)
             answers.append(head_answer(denoiser, head, reconstruction))
         rows.append(simulated_calibration(answers, contrast, anomaly, weights_sha256))
     rows.append(
@@ -229,9 +240,14 @@ def calibrate(
             weights_sha256,
             population=population,
             progress=progress,
+            seen=seen,
         )
     )
     return [found for found, _ in rows], [figures for _, figures in rows]
+
+
+def _look_away(contrast: str, kind: str, part: str, head: Head) -> None:
+    """Nobody asks for the heads."""
 
 
 def _refuse_few(cohort: Cohort, simulated_subjects: int) -> None:

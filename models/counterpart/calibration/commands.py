@@ -20,6 +20,7 @@ from counterpart.bundle import (
     load_model,
     read_json,
     write_calibrations,
+    write_familiarity,
     write_json,
     write_manifest,
 )
@@ -28,6 +29,8 @@ from counterpart.calibration.conformal import LevelShare, split_check
 from counterpart.calibration.record import Calibration
 from counterpart.cohort import read_cohort, source_of
 from counterpart.errors import ModelError
+from counterpart.familiarity.fitting import SeenHeads, cohort_sizes
+from counterpart.familiarity.record import Familiarity
 from counterpart.model_card import CALIBRATION_HEADING, calibration_section
 
 _SPLIT = (30, 10)
@@ -65,6 +68,7 @@ def calibrate_model(
     model = load_model(source, device=device)
     cohort = read_cohort(cohort_folder)
     settings = model.settings
+    heads = SeenHeads(model.denoiser)
     with console.status("Calibrating on held-out healthy scans") as status:
         found, figures = calibrate(
             model.denoiser,
@@ -74,9 +78,18 @@ def calibrate_model(
             model.weights_sha256,
             population=population or source_of(cohort_folder),
             progress=_steps(status.update),
+            seen=heads.add,
         )
-    _write(bundle_folder(source), out, _merged(model, found), figures, version)
+        familiarity = heads.familiarity(
+            population or source_of(cohort_folder),
+            model.weights_sha256,
+            sizes=cohort_sizes(cohort_folder, model.familiarity),
+            known=model.familiarity,
+        )
+    _write(bundle_folder(source), out, _merged(model, found), figures, version, familiarity)
     _print(console, found, figures)
+    if familiarity is not None:
+        console.print(familiarity.sentence, soft_wrap=True, highlight=False)
     console.print(f"Bundle: {out}", soft_wrap=True, highlight=False)
     return 0
 
@@ -97,12 +110,13 @@ def _write(
     calibrations: Sequence[Calibration],
     figures: Sequence[CalibrationFigures],
     version: str | None,
+    familiarity: Familiarity | None,
 ) -> None:
     """Write the bundle beside its place, then move it there, so that no half of it is seen."""
     draft = out.with_name(f".{out.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     try:
-        _write_draft(source, draft, calibrations, figures, version)
+        _write_draft(source, draft, calibrations, figures, version, familiarity)
         draft.rename(out)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -114,10 +128,13 @@ def _write_draft(
     calibrations: Sequence[Calibration],
     figures: Sequence[CalibrationFigures],
     version: str | None,
+    familiarity: Familiarity | None,
 ) -> None:
     ignored = shutil.ignore_patterns(Path(CALIBRATIONS).name, Path(CALIBRATION_ARRAYS).name)
     shutil.copytree(source, draft, ignore=ignored)
     write_calibrations(draft, calibrations)
+    if familiarity is not None:
+        write_familiarity(draft, familiarity)
     metadata = read_json(draft / METADATA)
     new_version = version or f"{metadata['version']}.calibrated"
     changes = {**metadata.get("changelog", {}), new_version: "calibrated anew"}

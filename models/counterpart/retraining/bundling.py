@@ -21,6 +21,7 @@ from counterpart.bundle import (
     released_weights,
     write_bundle,
     write_calibrations,
+    write_familiarity,
     write_json,
     write_manifest,
 )
@@ -28,6 +29,8 @@ from counterpart.calibration.calibrating import SIMULATED, CalibrationFigures, c
 from counterpart.calibration.record import Calibration
 from counterpart.cohort import Cohort, read_cohort
 from counterpart.denoiser import Denoiser, parameter_count
+from counterpart.familiarity.fitting import SeenHeads, cohort_sizes
+from counterpart.familiarity.record import Familiarity
 from counterpart.held_out.selection import choose_settings, compare_passes, held_out
 from counterpart.model_card import (
     CALIBRATION_HEADING,
@@ -50,8 +53,9 @@ def calibrate_alone(job: Job) -> Bundled:
     source = Path(job.decided.folder)
     model = load_model(source, device=job.device)
     cohort = read_cohort(job.cohort_folder)
+    heads = SeenHeads(model.denoiser)
     found, figures = site_calibrations(
-        job, model.denoiser, model.settings, model.weights_sha256, cohort, _rendered(model)
+        job, heads, model.settings, model.weights_sha256, cohort, _rendered(model)
     )
     new = {(one.contrast, one.kind) for one in found}
     merged = [*found, *(o for o in model.calibrations if (o.contrast, o.kind) not in new)]
@@ -60,6 +64,9 @@ def calibrate_alone(job: Job) -> Bundled:
     for path in (out, *out.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)  # a published version is read-only
     write_calibrations(out, merged)
+    familiarity = _familiarity(job, heads, model.weights_sha256, model.familiarity)
+    if familiarity is not None:
+        write_familiarity(out, familiarity)
     _write_version(out, job.decided.version, "calibrated on a site's own healthy scans")
     card = (out / CARD).read_text().split(CALIBRATION_HEADING)
     rest = card[1].partition("\n## ") if len(card) > 1 else ("", "", "")
@@ -79,7 +86,9 @@ def export(job: Job) -> Bundled:
     cohort = read_cohort(job.cohort_folder)
     weights = load_averaged_weights(job.stage_run("denoiser") / CHECKPOINT)
     denoiser = _denoiser(begun, weights, job.device)
-    chosen = _chosen(job, denoiser, begun, weights, cohort)
+    heads = SeenHeads(denoiser)
+    chosen = _chosen(job, heads, begun, weights, cohort)
+    digest = hashlib.sha256(released_weights(weights)).hexdigest()
     steps = steps_of(job)
     words = (
         f"Retrained on a site's own healthy scans: {steps.encoder} steps of the encoder, "
@@ -103,6 +112,7 @@ def export(job: Job) -> Bundled:
         model_card(facts, chosen, cohort),
         calibrations=chosen.calibrations,
         regions=begun.regions,
+        familiarity=_familiarity(job, heads, digest, begun.familiarity),
     )
     _write_version(out, job.decided.version, words)
     write_manifest(out)
@@ -111,7 +121,7 @@ def export(job: Job) -> Bundled:
 
 def site_calibrations(
     job: Job,
-    denoiser: Denoiser,
+    heads: SeenHeads,
     settings: ModelSettings,
     weights_sha256: str,
     cohort: Cohort,
@@ -119,7 +129,7 @@ def site_calibrations(
 ) -> tuple[list[Calibration], list[CalibrationFigures]]:
     """The calibrations on the cohort's held-out scans, and on rendered ones of contrasts."""
     return calibrate(
-        denoiser,
+        heads.denoiser,
         cohort,
         settings.reconstruction,
         settings.anomaly,
@@ -128,26 +138,36 @@ def site_calibrations(
         contrasts=contrasts,
         simulated_subjects=RENDERED_SUBJECTS,
         progress=job.tell.say,
+        seen=heads.add,
     )
+
+
+def _familiarity(
+    job: Job, heads: SeenHeads, weights_sha256: str, known: Familiarity | None
+) -> Familiarity | None:
+    """What the site's healthy heads have, beside what the model that was begun with knows."""
+    sizes = cohort_sizes(job.cohort_folder, known)
+    return heads.familiarity(_population(job), weights_sha256, sizes=sizes, known=known)
 
 
 def _chosen(
     job: Job,
-    denoiser: Denoiser,
+    heads: SeenHeads,
     begun: Model,
     weights: dict[str, torch.Tensor],
     cohort: Cohort,
 ) -> Chosen:
+    denoiser = heads.denoiser
     digest = hashlib.sha256(released_weights(weights)).hexdigest()
     if job.plan.start == "released":
         found, figures = site_calibrations(
-            job, denoiser, begun.settings, digest, cohort, _rendered(begun)
+            job, heads, begun.settings, digest, cohort, _rendered(begun)
         )
         return Chosen(begun.settings, [], found, figures, [])
     groups = held_out(cohort, SELECTION_SUBJECTS, device=torch.device("cpu"))
     config, anomaly, table = choose_settings(denoiser, groups, progress=job.tell.say)
     settings = ModelSettings(denoiser.config, config, anomaly)
-    found, figures = site_calibrations(job, denoiser, settings, digest, cohort, SIMULATED)
+    found, figures = site_calibrations(job, heads, settings, digest, cohort, SIMULATED)
     job.tell.say("second pass over flagged slices")
     passes = compare_passes(denoiser, groups, config, anomaly, found)
     second = math.isfinite(passes[0].error) and passes[1].error < passes[0].error

@@ -144,6 +144,17 @@ def test_calibrations_of_other_contrasts_and_kinds_are_kept(the_model: Model) ->
     assert {one.threshold for one in kept} == {0.5}
 
 
+def test_the_new_bundle_knows_the_cohort_s_healthy_heads(
+    the_source: Path, the_model: Model
+) -> None:
+    assert load_model(the_source).familiarity is None
+    found = the_model.familiarity
+    assert found is not None
+    assert (found.population, found.weights_sha256) == ("synthetic", the_model.weights_sha256)
+    (look,) = found.looks  # of FLAIR there are too few heads
+    assert (look.contrast, look.kind, look.heads) == ("T1", HEALTHY_SCANS, 5)
+
+
 def test_the_card_s_section_is_replaced_and_the_rest_stays(
     the_calibrated: Path, the_model: Model
 ) -> None:

@@ -1,0 +1,1 @@
+"""Whether a scan resembles the healthy cohort enough to be answered: traits, limits, the record."""
