@@ -24,11 +24,10 @@ from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError
-from safetensors.numpy import load_file as load_arrays
-from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save
 from torch import nn
 
+from counterpart.bundle_arrays import read_arrays, write_arrays
 from counterpart.calibration.domain import ScanDomain
 from counterpart.calibration.record import (
     SIMULATION,
@@ -40,7 +39,6 @@ from counterpart.calibration.record import (
 from counterpart.denoiser import Denoiser, DenoiserConfig
 from counterpart.errors import ModelError
 from counterpart.familiarity.record import Familiarity
-from counterpart.familiarity.traits import Array
 from counterpart.hashing import file_sha256
 from counterpart.reconstruction import ReconstructionConfig
 from counterpart.regions import ATLAS_FILE, RegionAtlas, read_atlas, write_atlas
@@ -240,35 +238,26 @@ def read_calibrations(folder: Path) -> tuple[Calibration, ...]:
     values = read_json(path).get("calibrations")
     if not isinstance(values, list) or not all(isinstance(one, dict) for one in values):
         raise ModelError(f"{path}: the key 'calibrations' is missing or no list of objects.")
-    return tuple(unpack_calibrations(values, _read_arrays(folder / CALIBRATION_ARRAYS)))
+    return tuple(unpack_calibrations(values, read_arrays(folder / CALIBRATION_ARRAYS)))
 
 
 def write_calibrations(folder: Path, calibrations: Sequence[Calibration]) -> None:
     """Write or replace the calibrations of a bundle; the manifest is the caller's to renew."""
     values, arrays = pack_calibrations(calibrations)
     write_json(folder / CALIBRATIONS, {"calibrations": values})
-    save_arrays(arrays, folder / CALIBRATION_ARRAYS)
-    (folder / CALIBRATION_ARRAYS).chmod(0o644)
+    write_arrays(arrays, folder / CALIBRATION_ARRAYS)
 
 
 def read_familiarity(folder: Path) -> Familiarity:
     """What a bundle knows of healthy heads; ModelError if it is damaged."""
     values = read_json(folder / FAMILIARITY)
-    return Familiarity.from_json(values, _read_arrays(folder / FAMILIARITY_ARRAYS))
+    return Familiarity.from_json(values, read_arrays(folder / FAMILIARITY_ARRAYS))
 
 
 def write_familiarity(folder: Path, found: Familiarity) -> None:
     """Write or replace what a bundle knows of healthy heads; the manifest is the caller's."""
     write_json(folder / FAMILIARITY, found.to_json())
-    save_arrays(found.to_arrays(), folder / FAMILIARITY_ARRAYS)
-    (folder / FAMILIARITY_ARRAYS).chmod(0o644)
-
-
-def _read_arrays(path: Path) -> dict[str, Array]:
-    try:
-        return dict(load_arrays(path))
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path}: not readable ({error}).") from error
+    write_arrays(found.to_arrays(), folder / FAMILIARITY_ARRAYS)
 
 
 def _read_settings(path: Path) -> ModelSettings:

@@ -29,7 +29,13 @@ from counterpart.findings import find_findings
 from counterpart.grid import box_around, canonical_orientation
 from counterpart.posed_scan import PosedScan, pose_scan, rescaled
 from counterpart.reconstruction import Reconstruction, best_precision, reconstruct, second_pass
-from counterpart.residual import anomaly_map, healing_gate, residual_map, tissue_texture
+from counterpart.residual import (
+    FLAGGED_GATE,
+    anomaly_map,
+    healing_gate,
+    residual_map,
+    tissue_texture,
+)
 from counterpart.results import DISCLAIMER, Evidence, Result
 from counterpart.scans import Scan
 
@@ -38,7 +44,6 @@ logger = logging.getLogger(__name__)
 Stage = Callable[[str, float], None]
 Choose = Callable[[str], Model]
 Array = NDArray[np.float32]
-_FLAGGED_GATE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +156,7 @@ def _repainted(
     answer = repaint(posed, model, seed, lambda share: tell("Repainting", 0.3 + 0.3 * share))
     tell("Comparing with the scan", 0.62)
     maps = compare(posed, answer, model, calibration, seed)
-    without = rescaled(posed, maps.gate >= _FLAGGED_GATE)
+    without = rescaled(posed, maps.gate >= FLAGGED_GATE)
     if without is None:
         return posed, answer, maps
     words = "Repainting without what was flagged in the intensity scale"

@@ -18,12 +18,12 @@ from counterpart.denoiser import Denoiser, soft_limit
 from counterpart.diffusion_noise import noise_named
 from counterpart.errors import ModelError
 from counterpart.plain_config import PlainConfig
+from counterpart.residual import FLAGGED_GATE
 from counterpart.seeding import derived_seed
 
 Progress = Callable[[float], None]
 BATCH_SIZE = 32  # on two cores a slice takes a tenth longer in batches of 16
 _MIN_BRAIN_VOXELS = 20
-_FLAGGED = 0.5
 _SECOND = 2
 
 
@@ -192,7 +192,7 @@ def second_pass(
         The clean slices of the second pass where a slice is flagged, else those of the first; the
         departure is the first's, for the second is shown no lesion.
     """
-    flagged = (gate.amax(dim=(1, 2, 3)) >= _FLAGGED)[:, None, None, None]
+    flagged = (gate.amax(dim=(1, 2, 3)) >= FLAGGED_GATE)[:, None, None, None]
     if not flagged.any():
         return first
     again = reconstruct(

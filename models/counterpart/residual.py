@@ -22,6 +22,8 @@ from counterpart.template import SPACING_MM
 
 Array = NDArray[np.float32]
 
+FLAGGED_GATE = 0.5  # a voxel counts as flagged from this share of repainting on
+
 
 @dataclass(frozen=True)
 class AnomalyConfig(PlainConfig):

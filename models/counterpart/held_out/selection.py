@@ -31,7 +31,7 @@ from counterpart.reconstruction import (
     reconstruct,
     second_pass,
 )
-from counterpart.residual import AnomalyConfig, healing_gate
+from counterpart.residual import FLAGGED_GATE, AnomalyConfig, healing_gate
 from counterpart.training.examples import Examples
 
 Progress = Callable[[str], None]
@@ -220,7 +220,7 @@ def _pass_errors(
     first = reconstruct(denoiser, shown, brain, config, seed=1, precision=precision)
     values = head_map(compared(head, first), anomaly, calibration.scale)
     gate = as_slices(healing_gate(values, calibration.threshold, thick=False))
-    flagged = (gate >= 0.5) & (head.departure.cpu() > 0.5)
+    flagged = (gate >= FLAGGED_GATE) & (head.departure.cpu() > 0.5)
     if not flagged.any():
         return None
     again = second_pass(denoiser, shown, brain, first, gate, config, seed=1, precision=precision)
