@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -20,6 +21,16 @@ PARTS = (*("train",) * 3, *("validate",) * 2, *("calibrate",) * 3)
 @pytest.fixture(scope="session")
 def the_repository() -> Path:
     return ROOT
+
+
+@pytest.fixture(scope="session", autouse=True)
+def the_threads() -> Iterator[None]:
+    """Gives each of several pytest processes, and what it starts, one thread for arithmetic."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            patch.setenv("OMP_NUM_THREADS", "1")
+            torch.set_num_threads(1)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

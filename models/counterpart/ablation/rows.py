@@ -8,7 +8,7 @@ it adds and by nothing else. The published method keeps its objective, noise, le
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
@@ -29,6 +29,8 @@ HEALING, RENDERED = "+ healing", "+ rendered contrasts"
 CONDITION, DEPARTURE = "+ condition", "+ second output channel"
 CALIBRATED, SECOND_PASS = "+ calibration", "+ second pass"
 AUTOENCODER, BASELINE = "autoencoder", "strongest baseline"
+CROSS_ATTENTION, SIMPLEX = "cross-attention instead", "simplex noise instead"
+EVEN_LEVELS = "even noise levels instead"
 
 OUR_LEVELS = ReconstructionConfig(
     levels=(120, 250), weights=(1.0, 1.0), departure_weights=(1.0, 1.0)
@@ -162,11 +164,8 @@ def ablation_rows(sizes: Sizes) -> tuple[Row, ...]:
     """All rows, in their order."""
     healing = _healing(sizes)
     rendered = replace(healing, examples=configuration_named("ours").examples)
-    return (
-        *_published_rows(sizes),
-        *_own_rows(healing, rendered, sizes),
-        *_other_rows(rendered),
-    )
+    own = _own_rows(healing, rendered, sizes)
+    return (*_published_rows(sizes), *own, *_other_rows(rendered), *_choice_rows(own))
 
 
 def _published_rows(sizes: Sizes) -> tuple[Row, ...]:
@@ -253,6 +252,33 @@ def _other_rows(rendered: Method) -> tuple[Row, ...]:
             reversed=True,
         ),
     )
+
+
+def _choice_rows(own: Sequence[Row]) -> Iterator[Row]:
+    """Choices that could have been made otherwise, each beside the trained whole."""
+    whole = next(row.method for row in own if row.name == DEPARTURE)
+    if whole is None:
+        return
+    choices = {
+        CROSS_ATTENTION: (
+            "the code by cross-attention to four tokens of it",
+            replace(whole, network=replace(whole.network, condition="cross-attention")),
+        ),
+        SIMPLEX: (
+            "simplex noise, in training and in repainting",
+            replace(
+                whole,
+                healing=replace(whole.healing, noise="simplex"),
+                reconstruction=replace(whole.reconstruction, noise="simplex"),
+            ),
+        ),
+        EVEN_LEVELS: (
+            "noise levels drawn evenly in training, low ones not oftener",
+            replace(whole, healing=replace(whole.healing, low_noise=1.0)),
+        ),
+    }
+    for name, (words, method) in choices.items():
+        yield Row(name, words, method, *(name, CONDITION, DEPARTURE))
 
 
 def chosen_rows(names: tuple[str, ...], sizes: Sizes) -> tuple[Row, ...]:

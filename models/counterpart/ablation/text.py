@@ -9,6 +9,7 @@ from typing import Any
 from counterpart.ablation.rows import (
     AUTOENCODER,
     BASELINE,
+    DEPARTURE,
     OUR_LEVELS,
     PAPER_CODE,
     Row,
@@ -178,7 +179,8 @@ pattern of a family that no row was trained on ({families}) and once without. Th
 has no share in it. *AP* is the voxel average precision of the row's own map within the brain.
 *Errors* are mean absolute ones of the ungated reconstruction. A *difference* is the row's figure
 minus that of the row before it, paired by subject; for the {AUTOENCODER} and the {BASELINE} it is
-the full method's figure minus theirs. Intervals are 95 %, from 10,000 resamples of the subjects.
+the full method's figure minus theirs, and for the rows that have something *instead* it is theirs
+minus that of {DEPARTURE}. Intervals are 95 %, from 10,000 resamples of the subjects.
 The scale and the threshold of the calibrated rows come from other subjects than those they are
 measured on, and the {BASELINE} is chosen with the masks in hand."""
 

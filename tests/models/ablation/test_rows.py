@@ -7,12 +7,15 @@ from counterpart.ablation.rows import (
     BASELINE,
     CALIBRATED,
     CONDITION,
+    CROSS_ATTENTION,
     DEPARTURE,
+    EVEN_LEVELS,
     HEALING,
     PAPER_CODE,
     PAPER_TEXT,
     RENDERED,
     SECOND_PASS,
+    SIMPLEX,
     Method,
     Row,
     Sizes,
@@ -45,11 +48,25 @@ def changed(name: str, before: str) -> set[str]:
     }
 
 
-def test_there_are_ten_rows_in_the_stated_order() -> None:
+def test_there_are_ten_rows_and_three_choices_in_the_stated_order() -> None:
     assert list(ROWS) == [
         *(PAPER_CODE, PAPER_TEXT, HEALING, RENDERED, CONDITION, DEPARTURE),
         *(CALIBRATED, SECOND_PASS, AUTOENCODER, BASELINE),
+        *(CROSS_ATTENTION, SIMPLEX, EVEN_LEVELS),
     ]
+
+
+def test_each_choice_differs_from_the_trained_whole_in_that_alone() -> None:
+    assert changed(CROSS_ATTENTION, DEPARTURE) == {"condition"}
+    assert changed(SIMPLEX, DEPARTURE) == {"noise"}
+    assert set(changed_fields(method(SIMPLEX), method(DEPARTURE))) == {
+        *("healing.noise", "reconstruction.noise")
+    }
+    assert changed(EVEN_LEVELS, DEPARTURE) == {"low_noise"}
+    for name in (CROSS_ATTENTION, SIMPLEX, EVEN_LEVELS):
+        assert ROWS[name].encoder_of == CONDITION
+        assert ROWS[name].compared_with == DEPARTURE
+        assert not ROWS[name].reversed
 
 
 def test_each_part_changes_its_own_fields_and_no_other() -> None:
@@ -110,7 +127,8 @@ def test_all_rows_are_trained_equally_long_and_are_equally_large() -> None:
 
 def test_rows_that_train_nothing_use_the_network_before_them() -> None:
     assert [row.name for row in ROWS.values() if row.trains] == [
-        *(PAPER_CODE, PAPER_TEXT, HEALING, RENDERED, CONDITION, DEPARTURE, AUTOENCODER)
+        *(PAPER_CODE, PAPER_TEXT, HEALING, RENDERED, CONDITION, DEPARTURE, AUTOENCODER),
+        *(CROSS_ATTENTION, SIMPLEX, EVEN_LEVELS),
     ]
     for name in (CALIBRATED, SECOND_PASS):
         assert ROWS[name].network_of == DEPARTURE
@@ -132,7 +150,7 @@ def test_the_autoencoder_sees_the_same_contrasts_in_health_alone() -> None:
 
 def test_what_is_compared_with_what() -> None:
     names = list(ROWS)
-    for number, row in enumerate(ROWS.values()):
+    for number, row in enumerate(list(ROWS.values())[:10]):
         before = names[number - 1] if 0 < number < 8 else None
         expected = SECOND_PASS if number >= 8 else before
         assert row.compared_with == expected, row.name
