@@ -94,6 +94,7 @@ def export_run(
         )
         status.update("sizes of healthy brains")
         sizes = cohort_sizes(cohort_folder)
+    known = heads.familiarity(population, digest, sizes=sizes)
     facts = CardFacts(
         name=out.name,
         parameters=parameter_count(denoiser),
@@ -107,10 +108,10 @@ def export_run(
         weights,
         chosen.settings,
         _metadata(version, denoiser.config),
-        model_card(facts, chosen, cohort),
+        model_card(facts, replace(chosen, familiarity=known), cohort),
         calibrations=chosen.calibrations,
         regions=regions,
-        familiarity=heads.familiarity(population, digest, sizes=sizes),
+        familiarity=known,
     )
     console.print(f"Bundle: {out}", soft_wrap=True, highlight=False)
     return 0

@@ -10,6 +10,7 @@ from counterpart.bundle import ModelSettings
 from counterpart.calibration.calibrating import CalibrationFigures
 from counterpart.calibration.record import Calibration
 from counterpart.cohort import PARTS, Cohort
+from counterpart.familiarity.record import Familiarity
 from counterpart.held_out.selection import Choice
 from counterpart.results import DISCLAIMER
 from counterpart.training.condition_effect import ConditionEffect, effect_table
@@ -54,6 +55,7 @@ class Chosen:
         calibrations: Of the model.
         figures: How the calibrations fare.
         effects: Of the condition; none without one.
+        familiarity: What healthy heads look like to the model, if that is known.
     """
 
     settings: ModelSettings
@@ -61,6 +63,7 @@ class Chosen:
     calibrations: list[Calibration]
     figures: list[CalibrationFigures]
     effects: list[ConditionEffect]
+    familiarity: Familiarity | None = None
 
 
 def model_card(facts: CardFacts, chosen: Chosen, cohort: Cohort) -> str:
@@ -116,7 +119,7 @@ def model_card(facts: CardFacts, chosen: Chosen, cohort: Cohort) -> str:
         ),
         "",
     ]
-    lines += calibration_section(chosen.calibrations, chosen.figures)
+    lines += calibration_section(chosen.calibrations, chosen.figures, chosen.familiarity)
     lines += _condition_section(settings, chosen.effects)
     if facts.deviations:
         lines += ["## Deviations", "", *(f"- {sentence}" for sentence in facts.deviations), ""]
@@ -124,9 +127,11 @@ def model_card(facts: CardFacts, chosen: Chosen, cohort: Cohort) -> str:
 
 
 def calibration_section(
-    calibrations: Sequence[Calibration], figures: Sequence[CalibrationFigures]
+    calibrations: Sequence[Calibration],
+    figures: Sequence[CalibrationFigures],
+    familiarity: Familiarity | None = None,
 ) -> list[str]:
-    """The healthy thresholds and what healthy scans carry at them, as lines of Markdown."""
+    """Healthy thresholds, what healthy scans carry at them, and what is refused, as Markdown."""
     known = {(row.contrast, row.kind): row for row in figures}
     lines = [
         CALIBRATION_HEADING,
@@ -151,7 +156,16 @@ def calibration_section(
         )
     folded = [one for one in calibrations if "cross-fitted" in one.population]
     lines += [f"\n{one.contrast} on {one.population}." for one in folded]
+    if familiarity is not None:
+        lines += ["", familiarity.sentence]
     return [*lines, ""]
+
+
+def with_calibration_section(card: str, section: Sequence[str]) -> str:
+    """A card with another calibration section; at its end, if it had none."""
+    before, _, rest = card.partition(CALIBRATION_HEADING)
+    _, heading, after = rest.partition("\n## ")
+    return "".join((before.rstrip(), "\n\n", "\n".join(section), heading, after))
 
 
 def _condition_section(settings: ModelSettings, effects: Sequence[ConditionEffect]) -> list[str]:

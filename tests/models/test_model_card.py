@@ -19,6 +19,7 @@ from counterpart.model_card import (
     Chosen,
     calibration_section,
     model_card,
+    with_calibration_section,
 )
 from counterpart.reconstruction import ReconstructionConfig
 from counterpart.residual import AnomalyConfig
@@ -121,6 +122,21 @@ def test_a_calibration_whose_figures_are_not_known_leaves_them_empty() -> None:
     borrowed = replace(RENDERED, contrast="T1")
     *_, row, _ = calibration_section([HEALTHY, borrowed], FIGURES[:1])
     assert row == "| T1 | simulation | 1.25 |  |  |  |  |"
+
+
+@pytest.mark.parametrize(
+    ("card", "expected"),
+    [
+        ("# A\n\nB\n", "# A\n\nB\n\n## C\n\nnew\n"),
+        (f"# A\n\n{CALIBRATION_HEADING}\n\nold\n", "# A\n\n## C\n\nnew\n"),
+        (
+            f"# A\n\n{CALIBRATION_HEADING}\n\nold\n\n## D\n\nE\n\n## F\n",
+            "# A\n\n## C\n\nnew\n\n## D\n\nE\n\n## F\n",
+        ),
+    ],
+)
+def test_the_calibration_section_alone_is_replaced(card: str, expected: str) -> None:
+    assert with_calibration_section(card, ["## C", "", "new", ""]) == expected
 
 
 def test_the_condition_is_a_section_only_where_it_was_measured(a_cohort: Cohort) -> None:

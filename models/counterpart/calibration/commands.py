@@ -31,7 +31,7 @@ from counterpart.cohort import read_cohort, source_of
 from counterpart.errors import ModelError
 from counterpart.familiarity.fitting import SeenHeads, cohort_sizes
 from counterpart.familiarity.record import Familiarity
-from counterpart.model_card import CALIBRATION_HEADING, calibration_section
+from counterpart.model_card import calibration_section, with_calibration_section
 
 _SPLIT = (30, 10)
 _SEED = 20260101
@@ -139,10 +139,8 @@ def _write_draft(
     new_version = version or f"{metadata['version']}.calibrated"
     changes = {**metadata.get("changelog", {}), new_version: "calibrated anew"}
     write_json(draft / METADATA, {**metadata, "version": new_version, "changelog": changes})
-    card = (draft / CARD).read_text().split(CALIBRATION_HEADING)
-    rest = card[1].partition("\n## ") if len(card) > 1 else ("", "", "")
-    section = "\n".join(calibration_section(calibrations, figures))
-    (draft / CARD).write_text(f"{card[0].rstrip()}\n\n{section}{rest[1]}{rest[2]}")
+    section = calibration_section(calibrations, figures, familiarity)
+    (draft / CARD).write_text(with_calibration_section((draft / CARD).read_text(), section))
     write_manifest(draft)
 
 

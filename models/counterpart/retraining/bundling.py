@@ -33,11 +33,11 @@ from counterpart.familiarity.fitting import SeenHeads, cohort_sizes
 from counterpart.familiarity.record import Familiarity
 from counterpart.held_out.selection import choose_settings, compare_passes, held_out
 from counterpart.model_card import (
-    CALIBRATION_HEADING,
     CardFacts,
     Chosen,
     calibration_section,
     model_card,
+    with_calibration_section,
 )
 from counterpart.retraining.job import CHECKPOINT, Job
 from counterpart.retraining.marks import Bundled, CalibrationRow
@@ -68,10 +68,8 @@ def calibrate_alone(job: Job) -> Bundled:
     if familiarity is not None:
         write_familiarity(out, familiarity)
     _write_version(out, job.decided.version, "calibrated on a site's own healthy scans")
-    card = (out / CARD).read_text().split(CALIBRATION_HEADING)
-    rest = card[1].partition("\n## ") if len(card) > 1 else ("", "", "")
-    section = "\n".join(calibration_section(merged, figures))
-    (out / CARD).write_text(f"{card[0].rstrip()}\n\n{section}{rest[1]}{rest[2]}")
+    section = calibration_section(merged, figures, familiarity)
+    (out / CARD).write_text(with_calibration_section((out / CARD).read_text(), section))
     write_manifest(out)
     return _bundled("calibrated alone", found, figures)
 
@@ -102,6 +100,7 @@ def export(job: Job) -> Bundled:
         data=f"{_population(job)}.",
         regions=begun.regions is not None,
     )
+    known = _familiarity(job, heads, digest, begun.familiarity)
     out = _empty(job.bundle_folder)
     metadata = read_json(Path(job.decided.folder) / METADATA)
     write_bundle(
@@ -109,10 +108,10 @@ def export(job: Job) -> Bundled:
         weights,
         chosen.settings,
         metadata,
-        model_card(facts, chosen, cohort),
+        model_card(facts, replace(chosen, familiarity=known), cohort),
         calibrations=chosen.calibrations,
         regions=begun.regions,
-        familiarity=_familiarity(job, heads, digest, begun.familiarity),
+        familiarity=known,
     )
     _write_version(out, job.decided.version, words)
     write_manifest(out)

@@ -160,7 +160,9 @@ def test_the_card_s_section_is_replaced_and_the_rest_stays(
 ) -> None:
     card = (the_calibrated / CARD).read_text()
     assert card.startswith(f"# Tiny\n\n{CALIBRATION_HEADING}\n\nThe smallest threshold")
-    assert card.endswith("|\n\n## Deviations\n\n- none\n")
+    assert the_model.familiarity is not None
+    refused = the_model.familiarity.sentence
+    assert card.endswith(f"|\n\n{refused}\n\n## Deviations\n\n- none\n")
     assert card.count(CALIBRATION_HEADING) == 1
     assert "the old table" not in card
     rows = [line for line in card.splitlines() if line.startswith(("| T1 ", "| T2 ", "| FLAIR "))]

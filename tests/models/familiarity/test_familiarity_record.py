@@ -14,6 +14,7 @@ from counterpart.familiarity.limits import HealthyAmount
 from counterpart.familiarity.looks import HealthyLook
 from counterpart.familiarity.record import Familiarity
 from counterpart.familiarity.traits import BrainSize, ScanTraits
+from counterpart.model_card import calibration_section
 
 TraitsOf = Callable[..., list[ScanTraits]]
 SIZE = BrainSize(1450.0, 1.15)
@@ -46,6 +47,13 @@ def typical(traits_of: TraitsOf, towards: int = 0) -> ScanTraits:
         noise=0.07,
         sharpness=0.14,
     )
+
+
+def test_the_card_says_below_the_thresholds_what_is_refused(a_record: Familiarity) -> None:
+    *_, sentence, end = calibration_section([], [], a_record)
+    assert sentence == a_record.sentence
+    assert "unlike the healthy heads of healthy adults are warned of" in sentence
+    assert end == ""
 
 
 def test_a_typical_head_is_neither_warned_of_nor_refused(

@@ -1,0 +1,1 @@
+"""Which healthy scans a counterpart rests upon (after arXiv 2601.22663)."""
