@@ -181,6 +181,7 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("--threshold-subjects", type=int, default=12)
     parser.add_argument("--training-note", default="", help="hardware and duration, for the card")
     parser.add_argument("--data-note", default="", help="source and licence, for the card")
+    parser.add_argument("--population", default="", help="whose scans these are, in a few words")
     parser.set_defaults(run=_export)
 
 
@@ -305,6 +306,7 @@ def _export(options: argparse.Namespace) -> int:
         threshold_subjects=options.threshold_subjects,
         note=options.training_note,
         data=options.data_note,
+        population=options.population,
     )
 
 

@@ -125,6 +125,7 @@ def export(
     threshold_subjects: int,
     note: str,
     data: str,
+    population: str = "",
 ) -> int:
     """Write the bundle of a run, of whichever stage it is."""
     if read_json(run / "settings.json").get("stage") == "brain":
@@ -138,6 +139,7 @@ def export(
         threshold_subjects=threshold_subjects,
         note=note,
         data=data,
+        population=population,
     )
 
 

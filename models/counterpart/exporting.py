@@ -48,6 +48,7 @@ def export_run(
     threshold_subjects: int,
     note: str,
     data: str,
+    population: str = "",
 ) -> int:
     """Choose settings on the cohort's part *validate* and write the bundle.
 
@@ -60,6 +61,8 @@ def export_run(
         threshold_subjects: Most rendered held-out subjects per contrast for its calibration.
         note: Hardware and duration, for the card.
         data: Source and licence of the scans, for the card.
+        population: Whose scans these are, in a few words, for the reader of a report; ``data``
+            without it.
 
     Raises:
         ModelError: The run or the atlas cannot be read, or the run is of another cohort.
@@ -79,7 +82,7 @@ def export_run(
     denoiser.eval().to(memory_format=torch.channels_last)
     fixed = configuration_named(str(settings.get("configuration", "ours")))
     digest = hashlib.sha256(released_weights(weights)).hexdigest()
-    population = (data or source_of(cohort_folder)).rstrip(".")
+    population = population or (data or source_of(cohort_folder)).rstrip(".")
     heads = SeenHeads(denoiser)
     with console.status("Choosing settings on held-out subjects") as status:
         chosen = _choose(
@@ -99,7 +102,7 @@ def export_run(
         name=out.name,
         parameters=parameter_count(denoiser),
         training=_training_words(checkpoint, settings, note),
-        data=data or f"Healthy cohort '{source_of(cohort_folder)}'.",
+        data=f"{data.rstrip('.')}." if data else f"Healthy cohort '{source_of(cohort_folder)}'.",
         regions=regions is not None,
         deviations=fixed.deviations,
     )

@@ -37,7 +37,7 @@ NETWORK = DenoiserConfig(
 )
 
 
-def export(run: Path, cohort: Path, out: Path, data: str = "") -> int:
+def export(run: Path, cohort: Path, out: Path, data: str = "", population: str = "") -> int:
     return export_run(
         run,
         cohort,
@@ -47,6 +47,7 @@ def export(run: Path, cohort: Path, out: Path, data: str = "") -> int:
         threshold_subjects=2,
         note="Half a minute on one core.",
         data=data,
+        population=population,
     )
 
 
@@ -133,9 +134,11 @@ def test_a_run_of_a_published_configuration_keeps_its_fixed_settings(
     (run / "settings.json").write_text(json.dumps({**settings, "configuration": "paper-text"}))
     rows = [Choice(f"passes: {n}", (9,), (1.0, 0.0), 1.0 / n, float("nan")) for n in (1, 2)]
     asked: list[tuple[object, ...]] = []
+    populations: list[object] = []
 
     def note(*known: object, **options: object) -> tuple[list[object], list[object]]:
         asked.append(known[2:4])
+        populations.append(options["population"])
         return [], []
 
     monkeypatch.setattr(exporting, "held_out", lambda *known, **options: [])
@@ -147,7 +150,7 @@ def test_a_run_of_a_published_configuration_keeps_its_fixed_settings(
     monkeypatch.setattr(exporting, "compare_samplers", lambda *known, **options: [])
     monkeypatch.setattr(exporting, "compare_passes", lambda *known, **options: rows)
     monkeypatch.setattr(exporting, "calibrate", note)
-    assert export(run, the_cohort_folder, tmp_path / "paper", data="Ours, CC0.") == 0
+    assert export(run, the_cohort_folder, tmp_path / "paper", "Ours, CC0", "us") == 0
     model, fixed = load_model(tmp_path / "paper"), configuration_named("paper-text")
     assert model.settings.reconstruction == fixed.reconstruction
     assert model.settings.anomaly == fixed.anomaly
@@ -158,7 +161,8 @@ def test_a_run_of_a_published_configuration_keeps_its_fixed_settings(
     assert "Ours, CC0. 3 healthy subjects" in card
     ours = json.dumps({**settings, "configuration": "ours"})
     (run / "settings.json").write_text(ours)
-    assert export(run, the_cohort_folder, tmp_path / "ours") == 0
+    assert export(run, the_cohort_folder, tmp_path / "ours", "Ours, CC0.") == 0
+    assert populations == ["us", "Ours, CC0"]
     assert load_model(tmp_path / "ours").settings.reconstruction == ReconstructionConfig(
         (9,), (1.0,), (1.0,), second_pass=True
     )

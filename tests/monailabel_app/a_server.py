@@ -18,13 +18,21 @@ from typing import Any
 import psutil
 import pytest
 
-from counterpart.bundle import METADATA, SETTINGS, read_json, write_json, write_manifest
+from counterpart.bundle import (
+    METADATA,
+    SETTINGS,
+    bundle_version,
+    read_json,
+    write_json,
+    write_manifest,
+)
 from counterpart.registry.publishing import Terms, publish
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "sample_data" / "patients"
 RELEASED = ROOT / "models" / "pretrained" / "healthy-brain"
-QUICK = "0.2.0.quick"
+RELEASED_VERSION = bundle_version(RELEASED)
+QUICK = f"{RELEASED_VERSION}.quick"
 NO_GATES = Terms(gates=())
 SCANS = ("sample-01_FLAIR", "sample-01_T1", "sample-02_FLAIR")
 START_S = 240.0

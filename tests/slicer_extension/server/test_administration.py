@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from a_server import NO_GATES, ROOT, AServer, quick_model
+from a_server import NO_GATES, QUICK, ROOT, AServer, quick_model
 from a_session import ASession
 
 from counterpart.registry.publishing import publish
 
 HEALTHY = ROOT / "sample_data" / "healthy"
-OLD, NEW = "0.2.0.quick", "0.2.1.quick"
+OLD, NEW = QUICK, "9.9.9.quick"
 
 
 @pytest.fixture(scope="module")

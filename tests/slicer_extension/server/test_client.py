@@ -8,7 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from a_server import SCANS, AServer
+from a_server import RELEASED_VERSION, SCANS, AServer
 from job_listener import ClientOf, ScanOf, quietly
 from people import NAMES, TOKENS
 from slow_proxy import slow_proxy
@@ -269,8 +269,8 @@ def test_versions_are_listed_and_an_earlier_one_can_serve_again(
     listed = an_administrator.models()["models"]
     assert served in {one["version"] for one in listed if one["serving"]}
     try:
-        done = an_administrator.roll_back("0.2.0", "a test")
-        assert done["version"] == "0.2.0" == an_administrator.info().model.version
+        done = an_administrator.roll_back(RELEASED_VERSION, "a test")
+        assert done["version"] == RELEASED_VERSION == an_administrator.info().model.version
     finally:
         an_administrator.roll_back(served, "the test is over")
     assert an_administrator.info().model.version == served

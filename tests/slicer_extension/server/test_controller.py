@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from a_server import SAMPLES, AServer
+from a_server import QUICK, SAMPLES, AServer
 from a_session import ASession, Open
 from people import TOKENS
 from plain_settings import PlainSettings
@@ -23,7 +23,7 @@ from HealthyCounterpartLib.view_state import BAD, GOOD
 def test_the_panel_says_which_model_serves_and_what_is_calibrated(a_session: ASession) -> None:
     line = a_session.state.server
     assert line.mood == GOOD
-    assert "healthy-brain 0.2.0.quick" in line.text and "Calibrated: T1 on" in line.text
+    assert f"healthy-brain {QUICK}" in line.text and "Calibrated: T1 on" in line.text
     assert a_session.state.can_generate
     assert "sample-01_FLAIR" in a_session.state.studies
 
@@ -221,7 +221,7 @@ def test_only_an_administrator_sees_the_section(
     session.connect(the_server.url, TOKENS["admin"])
     state = session.until(lambda state: bool(state.administrator.versions))
     assert state.administrator.visible and state.administrator.can_start
-    assert state.administrator.versions[state.administrator.serving] == "0.2.0.quick"
+    assert state.administrator.versions[state.administrator.serving] == QUICK
     session.controller.choose_source(True)
     session.controller.choose_study("sample-01_T1")
     session.controller.mark_healthy(True)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import vtk
 from a_module import AModule
-from a_server import ROOT, SAMPLES, AServer
+from a_server import QUICK, ROOT, SAMPLES, AServer
 from people import TOKENS
 from slicer.util import arrayFromVolume
 
@@ -67,7 +67,7 @@ def test_open_choose_generate_slide_select_accept_save_and_find_again(
     a_module: AModule, open_module: Open, new_scene: Callable[[], Any], tmp_path: Path
 ) -> None:
     module = a_module
-    assert "healthy-brain 0.2.0.quick" in module.text("serverLine")
+    assert f"healthy-brain {QUICK}" in module.text("serverLine")
     assert not module.shows("progressFrame")
 
     module.press("generateButton")
