@@ -185,7 +185,12 @@ def _condition_section(settings: ModelSettings, effects: Sequence[ConditionEffec
 
 
 def _smoothing_words(width_mm: float) -> str:
-    return f"; smoothed with its sign by {width_mm:g} mm" if width_mm else ""
+    if not width_mm:
+        return ""
+    return (
+        f"; smoothed with its sign by {width_mm:g} mm, and nowhere stronger than smoothed by "
+        f"{width_mm / 2.0:g} mm"
+    )
 
 
 def _best_rows(table: list[Choice], kind: str) -> list[Choice]:

@@ -36,8 +36,8 @@ class AnomalyConfig(PlainConfig):
         size_first: Whether the median is that of the absolute residual, as in the code released
             with arXiv 2406.00772, and not that of the signed one.
         erosion_voxels: How many voxels of the brain's rim are left out.
-        smoothing_mm: Standard deviation of the Gaussian that the signed map is smoothed by, mm;
-            0 leaves it.
+        smoothing_mm: Standard deviation of the Gaussian that the signed map is smoothed by, mm, no
+            stronger than smoothed by half of it; 0 leaves it.
     """
 
     median_voxels: int = 3
@@ -100,7 +100,8 @@ def anomaly_map(
 
     ``sign(r) * |z|^a * d^b`` with r the median of the residual, z the same in units of what health
     leaves (0 where it leaves more), and d the median of the departure; smoothed with its sign, so
-    that what is brighter here and darker there, as noise is, cancels.
+    that what is brighter here and darker there, as noise is, cancels, and nowhere stronger than
+    smoothed by half as much, so that a strong lesion is not outlined too wide.
 
     Args:
         residual: (I, J, K) spreads.
@@ -127,20 +128,28 @@ def anomaly_map(
         cross[..., (0, 2)] &= not thick
         inside = ndimage.binary_erosion(brain, cross, iterations=config.erosion_voxels)
     signed = np.where(inside, sign * strength, 0.0).astype(np.float32)
-    return _smoothed_within(signed, inside, config.smoothing_mm, thick=thick)
+    width = config.smoothing_mm
+    if not width:
+        return signed
+    wide, narrow = (
+        _smoothed_within(signed, inside, part, thick=thick) for part in (width, width / 2.0)
+    )
+    return np.where(wide * narrow > 0, _nearer_to_zero(wide, narrow), 0.0).astype(np.float32)
 
 
 def _smoothed_within(
     values: Array, inside: NDArray[np.bool_], width_mm: float, *, thick: bool
 ) -> Array:
     """Gaussian smoothing that what lies outside has no part in; across thin slices alone."""
-    if not width_mm:
-        return values
     voxels = width_mm / SPACING_MM
     sigma = (voxels, voxels, 0.0 if thick else voxels)
     weight = ndimage.gaussian_filter(inside.astype(np.float32), sigma)
     smooth = ndimage.gaussian_filter(values, sigma) / np.maximum(weight, 1e-3)
     return np.where(inside, smooth, 0.0).astype(np.float32)
+
+
+def _nearer_to_zero(one: Array, other: Array) -> Array:
+    return np.where(np.abs(one) < np.abs(other), one, other)
 
 
 def healing_gate(anomaly: Array, threshold: float, *, thick: bool) -> Array:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from counterpart.errors import ModelError
 from counterpart.residual import (
@@ -146,7 +147,7 @@ def test_settings_survive_json_and_an_unknown_one_is_named() -> None:
 
 
 @pytest.mark.parametrize("thick", [False, True])
-def test_a_smoothed_map_is_the_mean_within_the_brain_under_a_gaussian(thick: bool) -> None:
+def test_a_smoothed_map_is_the_weaker_of_two_means_under_a_gaussian(thick: bool) -> None:
     residual, departure = random_maps(4)
     inside = disc(6.0)
     plain = AnomalyConfig()
@@ -156,8 +157,12 @@ def test_a_smoothed_map_is_the_mean_within_the_brain_under_a_gaussian(thick: boo
     at = (12, 9, 4)  # near the brain's border
     i, j, k = np.indices(SHAPE)
     squared = (i - at[0]) ** 2 + (j - at[1]) ** 2 + (k - at[2]) ** 2
-    weight = np.exp(-0.5 * squared / 1.5**2) * inside * ((k == at[2]) if thick else 1)
-    assert smooth[at] == pytest.approx((weight * rough).sum() / weight.sum(), abs=2e-2)
+    means = []
+    for voxels in (1.5, 0.75):  # 3 mm, and half of it
+        weight = np.exp(-0.5 * squared / voxels**2) * inside * ((k == at[2]) if thick else 1)
+        means.append(float((weight * rough).sum() / weight.sum()))
+    weaker = min(means, key=abs) if means[0] * means[1] > 0 else 0.0
+    assert smooth[at] == pytest.approx(weaker, abs=2e-2)
     assert not smooth[~inside].any()
     assert np.abs(smooth).max() < 0.8 * np.abs(rough).max()
 
@@ -170,6 +175,19 @@ def test_smoothing_keeps_a_wide_lesion_and_lets_signs_cancel() -> None:
     board = np.where((i + j + k) % 2, 2.0, -2.0).astype(np.float32)
     found = anomaly_map(board, constant(1.0), EVERYWHERE, wide, thick=False)
     assert np.abs(found[4:-4, 4:-4, 3:-3]).max() < 0.05
+
+
+def test_a_strong_lesion_is_not_outlined_much_wider_than_it_is() -> None:
+    """Smoothed by 3 mm alone, a hundredfold of the threshold is above it 5 mm away."""
+    smooth = AnomalyConfig(median_voxels=1, smoothing_mm=3.0, departure_power=0.0)
+    lesion = np.zeros(SHAPE, np.float32)
+    lesion[:10] = 100.0
+    found = anomaly_map(lesion, constant(1.0), EVERYWHERE, smooth, thick=False)
+    beyond = found[10:, 9, 4]  # 1, 3, 5 mm from the border, and so on
+    alone = ndimage.gaussian_filter(lesion, 1.5)[10:, 9, 4]
+    assert alone[2] > 4.0
+    assert (beyond[2:] < 1.0).all()
+    assert found[9, 9, 4] > 30.0
 
 
 @pytest.mark.parametrize(("thick", "across"), [(False, 3), (True, 1)])

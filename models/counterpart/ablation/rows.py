@@ -32,9 +32,7 @@ AUTOENCODER, BASELINE = "autoencoder", "strongest baseline"
 CROSS_ATTENTION, SIMPLEX = "cross-attention instead", "simplex noise instead"
 EVEN_LEVELS = "even noise levels instead"
 
-OUR_LEVELS = ReconstructionConfig(
-    levels=(20, 40), weights=(1.0, 1.0), departure_weights=(1.0, 1.0)
-)
+OUR_LEVELS = ReconstructionConfig(levels=(20, 40), weights=(1.0, 1.0), departure_weights=(1.0, 1.0))
 _ONE_LOOK = ReconstructionConfig(levels=(0,), weights=(1.0,), departure_weights=(1.0,))
 _MAX_GROUPS, _MAX_HEAD = 16, 32
 

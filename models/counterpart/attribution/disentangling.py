@@ -47,7 +47,8 @@ def log_determinant(features: torch.Tensor, *, ridge: float = RIDGE) -> torch.Te
     spread = covariance(features)
     size = spread.shape[0]
     spread = spread + ridge * torch.eye(size, dtype=spread.dtype, device=spread.device)
-    return (spread.trace() - torch.linalg.slogdet(spread).logabsdet - size) / 2.0
+    apart: torch.Tensor = (spread.trace() - torch.linalg.slogdet(spread).logabsdet - size) / 2.0
+    return apart
 
 
 def off_diagonal(features: torch.Tensor) -> torch.Tensor:
@@ -71,7 +72,8 @@ def bell_sejnowski(features: torch.Tensor, weight: torch.Tensor) -> torch.Tensor
         weight: (D, D) W.
     """
     slopes = functional.logsigmoid(features) + functional.logsigmoid(-features)
-    return -(torch.linalg.slogdet(weight).logabsdet + slopes.sum(dim=1).mean())
+    gain: torch.Tensor = torch.linalg.slogdet(weight).logabsdet + slopes.sum(dim=1).mean()
+    return -gain
 
 
 Disentangling = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

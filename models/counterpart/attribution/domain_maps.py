@@ -204,7 +204,7 @@ def _learned_map(views: tuple[Array, Array], training: MapTraining) -> LinearMap
         aligned = epsilon_info_nce(*shown, temperature=training.temperature, margin=0.0)
         loss = aligned + training.weight * disentangle(torch.cat(shown), weight) / len(weight)
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
     with torch.no_grad():
         weight = half + half.T

@@ -130,7 +130,9 @@ def similarities(ones: Array, others: Array) -> NDArray[np.float64]:
     total = np.einsum("mld,nld->mn", first, second, optimize=True).astype(np.float64)
     here, there = (part.any(axis=2).astype(np.float64) for part in (first, second))
     shared = here @ there.T
-    return np.divide(total, shared, out=np.full_like(total, np.nan), where=shared > 0)
+    nothing = np.full_like(total, np.nan)
+    found: NDArray[np.float64] = np.divide(total, shared, out=nothing, where=shared > 0)
+    return found
 
 
 def _counts(rng: np.random.Generator, group: NDArray[np.float64]) -> NDArray[np.float64]:
