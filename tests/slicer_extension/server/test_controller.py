@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from a_server import QUICK, SAMPLES, AServer
+from a_server import FLAIR_THRESHOLD, QUICK, SAMPLES, AServer
 from a_session import ASession, Open
 from people import TOKENS
 from plain_settings import PlainSettings
@@ -35,7 +35,7 @@ def test_a_scan_of_the_scene_becomes_a_run_with_findings(a_session: ASession) ->
     assert state.findings and state.findings[0].direction == "brighter"
     assert state.findings[0].side == "right"
     assert state.evidence.text.startswith("This contrast is not calibrated")
-    assert state.overlay.hide_below == pytest.approx(12.9, abs=0.1)
+    assert state.overlay.hide_below == pytest.approx(FLAIR_THRESHOLD, abs=0.1)
     anomaly = a_session.controller.review.run.anomaly
     assert arrayFromVolume(anomaly).shape == arrayFromVolume(a_session.parameters.scan).shape
 
@@ -111,7 +111,7 @@ def test_findings_are_sorted_selected_judged_and_stay_so(a_session: ASession) ->
     controller.reject_finding()
     assert a_session.state.findings[0].state == "open"
     controller.reset_threshold()
-    assert a_session.state.overlay.hide_below == pytest.approx(12.9, abs=0.1)
+    assert a_session.state.overlay.hide_below == pytest.approx(FLAIR_THRESHOLD, abs=0.1)
 
 
 def test_everything_can_be_exported_and_the_report_comes_from_the_server(
