@@ -26,7 +26,7 @@ from counterpart.held_out.selection import (
 )
 from counterpart.model_card import CardFacts, Chosen, model_card
 from counterpart.reconstruction import best_precision
-from counterpart.regions import ATLAS_FILE, read_atlas
+from counterpart.regions import ATLAS_FILE, RegionAtlas, read_atlas
 from counterpart.targets import HELD_OUT_FAMILIES
 from counterpart.training.condition_effect import ConditionEffect, condition_effects
 from counterpart.training.configurations import Configuration, configuration_named
@@ -72,8 +72,7 @@ def export_run(
     cohort = read_cohort(cohort_folder)
     if settings["cohort"] != cohort.content_hash:
         raise ModelError(f"{run}: was trained on another cohort than {cohort_folder}.")
-    atlas = cohort_folder / ATLAS_FILE
-    regions = read_atlas(atlas) if atlas.exists() else None
+    regions = _regions(cohort_folder)
     checkpoint = run / "checkpoints" / "last.ckpt"
     weights = load_averaged_weights(checkpoint)
     denoiser = Denoiser(DenoiserConfig.from_json(settings["network"]))
@@ -159,6 +158,11 @@ def _choose(
         config = replace(config, second_pass=passes[1].error < passes[0].error)
     settings = ModelSettings(denoiser.config, config, anomaly)
     return Chosen(settings, [*table, *passes], calibrations, figures, effects)
+
+
+def _regions(cohort_folder: Path) -> RegionAtlas | None:
+    atlas = cohort_folder / ATLAS_FILE
+    return read_atlas(atlas) if atlas.exists() else None
 
 
 def _training_words(checkpoint: Path, settings: dict[str, Any], note: str) -> str:
