@@ -12,6 +12,7 @@ Volume = npt.NDArray[np.float32]
 Affine = npt.NDArray[np.float64]
 SUPERSAMPLING = 2
 FORAMEN_MAGNUM_Z_MM = -68.0
+CORTEX_MM, DEEP_MM = 10.0, 18.0
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,14 @@ def widen_ventricles(points_mm: Volume, atlas: Atlas, shift_mm: float) -> Volume
     return moved
 
 
+def in_brainstem(points_mm: Volume) -> Volume:
+    """How far template coordinates (3, ...) lie in the box that holds the brainstem, 0 to 1."""
+    x, y, z = points_mm
+    walls_mm = (18 - np.abs(x), y + 48, -12 - y, -8 - z)
+    inside: Volume = np.clip(np.minimum.reduce(walls_mm) / 4, 0, 1)
+    return inside
+
+
 def tissue_fractions(
     atlas: Atlas, points_mm: Volume, grid: Grid, sulci: float, generator: np.random.Generator
 ) -> Volume:
@@ -174,7 +183,14 @@ def tissue_fractions(
 
     The template is an average of 152 people and blurred by it. With probabilities p the fractions
     are softmax(3.2 · log p + b), where the random bias b gives every head its own sulci.
+
+    Cortex is grey and white matter side by side, which that restores. Thalamus, pallidum and
+    brainstem are both at once: deep below the surface tissue is as pale as it is on T1, not as dark
+    as cortex, which those of no healthy head are.
     """
+    depth_mm = -atlas.hull_mm.sample(points_mm)
+    deep = np.clip((depth_mm - CORTEX_MM) / (DEEP_MM - CORTEX_MM), 0, 1)
+    deep = np.maximum(deep, in_brainstem(points_mm))
     maps = (atlas.csf, atlas.grey, atlas.white)
     logits = np.stack([3.2 * np.log(source.sample(points_mm) + 0.02) for source in maps])
     folds = smooth_field(grid.shape, grid.spacing, 7.0, generator)
@@ -183,7 +199,9 @@ def tissue_fractions(
     logits[2] += 0.4 * smooth_field(grid.shape, grid.spacing, 9.0, generator)
     logits -= logits.max(axis=0)
     weights = np.exp(logits)
-    shares: Volume = (weights / weights.sum(axis=0)).astype(np.float32)
+    csf, _, white = weights / weights.sum(axis=0)
+    white += deep * (atlas.pale.sample(points_mm) * (1 - csf) - white)
+    shares: Volume = np.stack((csf, 1 - csf - white, white)).astype(np.float32)
     return shares
 
 

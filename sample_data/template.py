@@ -21,7 +21,7 @@ FILES = {
 HULL_SPACING_MM = 2.0
 HULL_CORNER_MM = (-110.0, -150.0, -134.0)
 HULL_SHAPE = (111, 141, 126)
-T1_OF_GREY, T1_OF_CSF = 152.0, 70.0
+T1_OF_GREY, T1_OF_CSF, T1_OF_WHITE = 152.0, 70.0, 200.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ class Atlas:
         grey: probability of grey matter.
         white: probability of white matter.
         csf: evidence for fluid: sulci, ventricles, and all that lies outside the brain.
+        pale: where tissue lies between grey (0) and white matter (1) on T1.
         hull_mm: signed distance from the smooth outer surface of the brain, negative inside.
         ventricles: smoothed indicator of the ventricles, between zero and one.
     """
@@ -71,6 +72,7 @@ class Atlas:
     grey: Map
     white: Map
     csf: Map
+    pale: Map
     hull_mm: Map
     ventricles: Map
 
@@ -106,6 +108,7 @@ def load_atlas() -> Atlas:
         grey=Map(grey * inside, affine),
         white=Map(white * inside, affine),
         csf=Map(csf, affine, outside=1.0),
+        pale=Map(np.clip((t1 - T1_OF_GREY) / (T1_OF_WHITE - T1_OF_GREY), 0, 1), affine),
         hull_mm=brain_hull(brain, affine),
         ventricles=ventricle_indicator(1 - grey - white, brain, affine),
     )

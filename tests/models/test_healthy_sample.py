@@ -10,10 +10,6 @@ from counterpart.scans import read_scan
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    strict=True,
-    reason="healthy-brain 0.3.0 flags 10 ml in the synthetic healthy T1 (docs/benchmark.md)",
-)
 def test_the_synthetic_healthy_head_has_no_finding() -> None:
     scan = read_scan(package_data("sample_data") / "healthy" / "healthy-01_T1.nii.gz")
     result = generate_counterpart(scan, load_model(), brain_model=load_brain_model())
