@@ -35,6 +35,7 @@ FILES = {
     *(f"{name}.{ending}" for name in (*MAPS, *MASKS) for ending in FORMATS[:-1]),
     "findings.json",
     "provenance.json",
+    "references.json",
     "report.html",
     "report.png",
 }
@@ -81,7 +82,8 @@ def write_result(
     Args:
         result: From `counterpart.generate.generate_counterpart`.
         folder: Becomes ``reconstruction``, ``counterpart``, ``residual``, ``anomaly``, ``mask``
-            and ``brain``, ``findings.json``, ``provenance.json``, ``report.html``, ``report.png``.
+            and ``brain``, ``findings.json``, ``provenance.json``, ``report.html``, ``report.png``;
+            ``references.json`` if the model knows its healthy references.
         overwrite: Replace an earlier result.
         image_format: Of the maps, one of `FORMATS`; ``dicom`` makes a folder for each map.
 
@@ -139,7 +141,7 @@ def _write_files(result: Result, folder: Path, image_format: str) -> None:
 
 
 def write_findings(result: Result, folder: Path) -> None:
-    """Write ``findings.json`` and ``provenance.json`` into an existing folder."""
+    """Write ``findings.json``, ``provenance.json``, ``references.json`` into an existing folder."""
     findings = {
         "disclaimer": DISCLAIMER,
         "threshold": result.threshold,
@@ -149,6 +151,9 @@ def write_findings(result: Result, folder: Path) -> None:
     }
     (folder / "findings.json").write_text(json.dumps(findings, indent=1) + "\n")
     (folder / "provenance.json").write_text(json.dumps(result.provenance, indent=1) + "\n")
+    if result.references is not None:
+        references = {"disclaimer": DISCLAIMER, **result.references.to_json()}
+        (folder / "references.json").write_text(json.dumps(references, indent=1) + "\n")
 
 
 def _write_image(result: Result, name: str, folder: Path, image_format: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpart.attribution.references import References
 from counterpart.findings import Finding
 from counterpart.scans import Scan
 
@@ -56,6 +57,7 @@ class Result:
         provenance: Model, weights, seed, versions, parameters.
         evidence: What the findings are worth beside healthy scans.
         warnings: Sentences for the reader: what about this scan is doubtful.
+        references: The most similar healthy references; None where the model knows none.
     """
 
     scan: Scan
@@ -72,3 +74,4 @@ class Result:
     provenance: dict[str, Any]
     evidence: Evidence
     warnings: tuple[str, ...] = ()
+    references: References | None = None

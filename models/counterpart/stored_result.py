@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpart.attribution.references import References
 from counterpart.errors import CounterpartError, ScanError
 from counterpart.findings import MIN_VOLUME_ML, Finding, find_findings
 from counterpart.formats.nifti_image import read_nifti
@@ -42,6 +43,7 @@ def read_result(folder: Path, scan: Scan) -> Result:
         pose = np.array(provenance["template_from_world"], np.float64).reshape(4, 4)
         contrast, warnings = str(provenance["contrast"]), tuple(listed["warnings"])
         threshold = float(listed["threshold"])
+        references = _references(folder)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CounterpartError(f"{folder}: is no result that can be read ({error}).") from error
     return Result(
@@ -59,6 +61,7 @@ def read_result(folder: Path, scan: Scan) -> Result:
         provenance=provenance,
         evidence=evidence,
         warnings=warnings,
+        references=references,
     )
 
 
@@ -137,3 +140,10 @@ def _read_map(folder: Path, name: str, scan: Scan) -> NDArray[np.float32]:
     if stored.values.shape != scan.grid.shape:
         raise CounterpartError(f"{path}: lies on another grid than the scan.")
     return np.asarray(stored.values, np.float32)
+
+
+def _references(folder: Path) -> References | None:
+    path = folder / "references.json"
+    if not path.is_file():
+        return None
+    return References.from_json(json.loads(path.read_text(encoding="utf-8")))

@@ -27,11 +27,11 @@ from counterpart.denoiser import Denoiser, DenoiserConfig
 from counterpart.encoder import EncoderConfig
 from counterpart.errors import CounterpartError
 from counterpart.hashing import file_sha256
-from counterpart.training.last_checkpoint import write_whole
 from counterpart.training.machines import Machines
 from counterpart.training.run import checkpoint_step, load_averaged_weights
 from counterpart.training.stages import train_denoiser, train_encoder
 from counterpart.training.watching import Watch
+from counterpart.whole_file import write_whole
 
 MARK = "trained.json"
 _SETTINGS = "settings.json"

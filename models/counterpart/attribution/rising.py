@@ -1,71 +1,17 @@
-"""The healthy references that a scan's counterpart has become more similar to than the scan was.
-
-Said of them is that they are the *most similar healthy references*, never that they caused it.
-"""
+"""The healthy references that a scan's counterpart has become more similar to than the scan was."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpart.attribution.domain_maps import DomainMaps
 from counterpart.attribution.reference_index import Array, ReferenceIndex
+from counterpart.attribution.references import Reference, References
 from counterpart.calibration.conformal import conformal_p
 from counterpart.errors import ModelError
-
-HEADING = "Most similar healthy references"
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A healthy subject that the model was trained on.
-
-    Args:
-        name: Pseudonym.
-        similarity: Mean cosine of the counterpart's flagged slices with the subject's.
-        rise: By how much it is more than that of the scan.
-    """
-
-    name: str
-    similarity: float
-    rise: float
-
-
-@dataclass(frozen=True)
-class References:
-    """The answer for one scan.
-
-    Args:
-        ranked: The subjects whose similarity rises, most first.
-        largest_rise: Of all subjects; the statistic of the test. None where nothing was flagged.
-        p_value: How often subjects who were never trained on reach as much; None where unknown.
-        held_out: How many such subjects there are.
-        withdrawn: Subjects that the model was trained on and that are named no more.
-    """
-
-    ranked: tuple[Reference, ...]
-    largest_rise: float | None
-    p_value: float | None
-    held_out: int
-    withdrawn: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        """For the server's results and the provenance."""
-        return {
-            "heading": HEADING,
-            "references": [
-                {"id": one.name, "similarity": round(one.similarity, 4), "rise": round(one.rise, 4)}
-                for one in self.ranked
-            ],
-            "largest_rise": None if self.largest_rise is None else round(self.largest_rise, 4),
-            "p_value": self.p_value,
-            "held_out": self.held_out,
-            "withdrawn": self.withdrawn,
-        }
 
 
 def rises(

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from counterpart.errors import CohortError
 from counterpart.registry.verdict import Verdict
-from counterpart.training.last_checkpoint import write_whole
+from counterpart.whole_file import write_whole
 
 MARKS = "stages"
 

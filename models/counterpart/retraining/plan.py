@@ -12,7 +12,7 @@ from typing import Any
 from counterpart.cohort_checks.marked_scan import MarkedScan
 from counterpart.contrast import CONTRASTS
 from counterpart.errors import CounterpartError
-from counterpart.training.last_checkpoint import write_whole
+from counterpart.whole_file import write_whole
 
 PLAN = "plan.json"
 FORMAT = 1

@@ -13,7 +13,7 @@ from typing import Any
 
 from counterpart.registry.serving import now_utc
 from counterpart.registry.verdict import Verdict
-from counterpart.training.last_checkpoint import write_whole
+from counterpart.whole_file import write_whole
 
 PROGRESS = "progress.json"
 RESERVE = "reserve"

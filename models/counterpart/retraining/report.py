@@ -31,7 +31,7 @@ from counterpart.retraining.sheets import (
     comparison_sheet,
     picture_bytes,
 )
-from counterpart.training.last_checkpoint import write_whole
+from counterpart.whole_file import write_whole
 
 REPORT = "report.html"
 _POLICY = (

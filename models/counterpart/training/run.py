@@ -18,10 +18,11 @@ from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, Dataset
 
 from counterpart.errors import CohortError, CounterpartError
-from counterpart.training.last_checkpoint import LastCheckpoint, WholeCheckpoints, write_whole
+from counterpart.training.last_checkpoint import LastCheckpoint, WholeCheckpoints
 from counterpart.training.machines import Machines, require_all_processes
 from counterpart.training.schedule import Schedule
 from counterpart.training.watching import UNWATCHED, Watch
+from counterpart.whole_file import write_whole
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 
 from counterpart.attribution.domain_maps import DomainMaps, centring
 from counterpart.attribution.reference_index import ReferenceIndex
-from counterpart.attribution.rising import References, rises, rising_references
+from counterpart.attribution.references import References
+from counterpart.attribution.rising import rises, rising_references
 from counterpart.errors import ModelError
 
 Array = NDArray[np.float32]

@@ -7,9 +7,11 @@ from typing import IO
 import pytest
 import torch
 
+from counterpart import whole_file
 from counterpart.errors import CohortError
 from counterpart.training import last_checkpoint
-from counterpart.training.last_checkpoint import LastCheckpoint, WholeCheckpoints, write_whole
+from counterpart.training.last_checkpoint import LastCheckpoint, WholeCheckpoints
+from counterpart.whole_file import write_whole
 
 
 def dies_halfway(file: IO[bytes]) -> None:
@@ -51,8 +53,8 @@ def test_a_checkpoint_is_complete_on_disk_before_it_has_its_name(
         assert int(torch.load(source)["step"]) == 2
         assert int(torch.load(target)["step"]) == 1
 
-    monkeypatch.setattr(last_checkpoint.os, "fsync", synced)
-    monkeypatch.setattr(last_checkpoint.os, "replace", replaced)
+    monkeypatch.setattr(whole_file.os, "fsync", synced)
+    monkeypatch.setattr(whole_file.os, "replace", replaced)
     whole.save_checkpoint({"step": torch.tensor(2)}, path)
     assert events == ["synced", "replaced"]
 
