@@ -10,7 +10,8 @@ from rich.console import Console
 
 from counterpart.brain_extraction import BrainSettings
 from counterpart.brain_network import BrainNetwork, BrainNetworkConfig
-from counterpart.bundle import read_json, write_bundle
+from counterpart.bundle import write_bundle
+from counterpart.bundle_files import read_json
 from counterpart.bundle_metadata import bundle_metadata, image_format
 from counterpart.cohort import source_of
 from counterpart.denoiser import parameter_count

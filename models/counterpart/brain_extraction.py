@@ -35,8 +35,8 @@ from counterpart.bundle import (
     bundle_version,
     checked_digests,
     load_weights,
-    read_json,
 )
+from counterpart.bundle_files import read_json
 from counterpart.errors import BrainError, ModelError
 from counterpart.grid import Grid, resample
 from counterpart.reconstruction import best_precision

@@ -8,6 +8,8 @@
 ``models/calibrations.safetensors`` how large a residual health leaves
 ``configs/familiarity.json``        what healthy heads have (`counterpart.familiarity.record`)
 ``models/familiarity.safetensors``  their codes by level, and their histograms
+``configs/references.json``         its healthy references (`counterpart.attribution.record`)
+``models/references.safetensors``   their features by level
 ``models/regions.nii.gz``           coarse regions in template space, if known
 ``docs/README.md``                  the model card
 ``manifest.json``                   sha256 of every other file
@@ -16,7 +18,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +28,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from counterpart.bundle_arrays import read_arrays, write_arrays
+from counterpart.attribution.record import ReferenceRecord
+from counterpart.bundle_files import read_arrays, read_json, write_arrays, write_json
 from counterpart.calibration.domain import ScanDomain
 from counterpart.calibration.record import (
     SIMULATION,
@@ -51,12 +53,17 @@ CALIBRATIONS = "configs/calibrations.json"
 CALIBRATION_ARRAYS = "models/calibrations.safetensors"
 FAMILIARITY = "configs/familiarity.json"
 FAMILIARITY_ARRAYS = "models/familiarity.safetensors"
+REFERENCES = "configs/references.json"
+REFERENCE_ARRAYS = "models/references.safetensors"
 METADATA = "configs/metadata.json"
 SETTINGS = "configs/inference.json"
 CARD = "docs/README.md"
 MANIFEST = "manifest.json"
 SERVING = "serving.json"
-_OPTIONAL = (REGIONS, CALIBRATIONS, CALIBRATION_ARRAYS, FAMILIARITY, FAMILIARITY_ARRAYS)
+_OPTIONAL = (
+    *(REGIONS, CALIBRATIONS, CALIBRATION_ARRAYS),
+    *(FAMILIARITY, FAMILIARITY_ARRAYS, REFERENCES, REFERENCE_ARRAYS),
+)
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,7 @@ class Model:
         calibrations: What was learned on healthy scans: scales, thresholds, p-values.
         regions: Names where findings lie, if the bundle has it.
         familiarity: What healthy heads have; None in older bundles.
+        references: The healthy scans it was trained on, by pseudonym; None in older bundles.
     """
 
     name: str
@@ -118,6 +126,7 @@ class Model:
     calibrations: tuple[Calibration, ...] = ()
     regions: RegionAtlas | None = None
     familiarity: Familiarity | None = None
+    references: ReferenceRecord | None = None
 
     @property
     def contrasts(self) -> tuple[str, ...]:
@@ -177,6 +186,7 @@ def load_model(source: Path | str = DEFAULT_MODEL, *, device: str = "cpu") -> Mo
         read_calibrations(folder) if CALIBRATIONS in digests else (),
         read_atlas(folder / REGIONS) if REGIONS in digests else None,
         read_familiarity(folder) if FAMILIARITY in digests else None,
+        _named_references(folder) if REFERENCES in digests else None,
     )
 
 
@@ -260,6 +270,28 @@ def write_familiarity(folder: Path, found: Familiarity) -> None:
     write_arrays(found.to_arrays(), folder / FAMILIARITY_ARRAYS)
 
 
+def read_references(folder: Path) -> ReferenceRecord:
+    """The healthy references of a bundle, withdrawn ones too; ModelError if they are damaged."""
+    return ReferenceRecord.read(
+        read_json(folder / REFERENCES), read_arrays(folder / REFERENCE_ARRAYS)
+    )
+
+
+def write_references(folder: Path, found: ReferenceRecord) -> None:
+    """Write or replace a bundle's healthy references; the manifest is the caller's to renew."""
+    write_json(folder / REFERENCES, found.to_json())
+    write_arrays(found.to_arrays(), folder / REFERENCE_ARRAYS)
+
+
+def _named_references(folder: Path) -> ReferenceRecord:
+    """Those that may be named."""
+    from counterpart.registry.withdrawals import withdrawn_references  # which reads bundles
+
+    in_registry = (folder.resolve().parent / SERVING).is_file()
+    root = folder.resolve().parent.parent if in_registry else None
+    return read_references(folder).without(withdrawn_references(bundle_name(folder), root))
+
+
 def _read_settings(path: Path) -> ModelSettings:
     try:
         return ModelSettings.from_json(read_json(path))
@@ -312,6 +344,7 @@ def write_bundle(
     calibrations: Sequence[Calibration] = (),
     regions: RegionAtlas | None = None,
     familiarity: Familiarity | None = None,
+    references: ReferenceRecord | None = None,
 ) -> None:
     """Write a bundle; the weights as float16.
 
@@ -324,6 +357,7 @@ def write_bundle(
         calibrations: Bound to the hash of the weights as they are written here.
         regions: Names where findings lie, if known.
         familiarity: What healthy heads have, if known.
+        references: The healthy scans that it was trained on, if known.
     """
     for name in (WEIGHTS, METADATA, CARD):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -336,6 +370,8 @@ def write_bundle(
         write_atlas(folder / REGIONS, regions)
     if familiarity is not None:
         write_familiarity(folder, familiarity)
+    if references is not None:
+        write_references(folder, references)
     write_json(folder / SETTINGS, settings.to_json())
     write_json(folder / METADATA, metadata)
     (folder / CARD).write_text(card)
@@ -353,37 +389,3 @@ def write_manifest(folder: Path) -> None:
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
     digests = {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
     write_json(folder / MANIFEST, {"sha256": digests})
-
-
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write a bundle's JSON, one value a line."""
-    path.write_text(json.dumps(values, indent=1) + "\n")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a bundle's JSON as data.
-
-    Raises:
-        ModelError: It is missing, no JSON object, or holds an expression (``$``, ``_target_``).
-    """
-    try:
-        values = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: not a readable JSON file ({error}).") from error
-    if not isinstance(values, dict):
-        raise ModelError(f"{path}: expected a JSON object.")
-    _refuse_expressions(path, values)
-    return values
-
-
-def _refuse_expressions(path: Path, value: object) -> None:
-    if isinstance(value, dict):
-        if "_target_" in value:
-            raise ModelError(f"{path}: '_target_' is refused; a bundle's JSON is data.")
-        for part in value.values():
-            _refuse_expressions(path, part)
-    elif isinstance(value, list):
-        for part in value:
-            _refuse_expressions(path, part)
-    elif isinstance(value, str) and value.startswith(("$", "@", "%")):
-        raise ModelError(f"{path}: the expression {value[:40]!r} is refused.")

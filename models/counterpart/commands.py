@@ -13,7 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from counterpart.brain_exporting import export_brain
 from counterpart.brain_extraction import DEFAULT_BRAIN_MODEL, BrainModel, load_brain_model
 from counterpart.brain_sheet import draw_brain_sheet
-from counterpart.bundle import DEFAULT_MODEL, Model, load_model, read_json
+from counterpart.bundle import DEFAULT_MODEL, Model, load_model
+from counterpart.bundle_files import read_json
 from counterpart.errors import CounterpartError
 from counterpart.exporting import export_run
 from counterpart.generate import generate_counterpart

@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from counterpart.bundle import ModelSettings, read_json, released_weights, write_bundle
+from counterpart.attribution.adding import add_references
+from counterpart.bundle import ModelSettings, released_weights, write_bundle
+from counterpart.bundle_files import read_json
 from counterpart.bundle_metadata import bundle_metadata, image_format
 from counterpart.calibration.calibrating import calibrate
 from counterpart.cohort import Cohort, read_cohort, source_of
@@ -115,6 +117,8 @@ def export_run(
         regions=regions,
         familiarity=known,
     )
+    with console.status("healthy references") as status:
+        add_references(out, cohort_folder, subjects=threshold_subjects, progress=status.update)
     console.print(f"Bundle: {out}", soft_wrap=True, highlight=False)
     return 0
 

@@ -13,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from counterpart import __version__
+from counterpart.attribution.flagged_slices import flagged_codes
+from counterpart.attribution.references import References
 from counterpart.brain_extraction import BrainModel, find_brain
 from counterpart.bundle import Model
 from counterpart.calibration.domain import ScanDomain, scan_domain
@@ -38,6 +40,7 @@ from counterpart.residual import (
 )
 from counterpart.results import DISCLAIMER, Evidence, Result
 from counterpart.scans import Scan
+from counterpart.slices import as_slices, from_slices
 
 logger = logging.getLogger(__name__)
 
@@ -140,12 +143,33 @@ def generate_counterpart(
         maps = repaint_again(
             posed, answer, maps, model, seed, lambda share: tell(again, 0.86 + 0.05 * share)
         )
+    references = _references(posed, maps, model, sequence)
     tell("Listing the findings", 0.92)
     warnings = (*scan.warnings, *found.warnings, *doubts, *familiar.warnings)
     circumstances = Circumstances(
         found.source, sequence, calibration, reason, warnings, seed, familiar.to_json()
     )
-    return _on_scan_grid(scan, posed, maps, model, circumstances)
+    result = _on_scan_grid(scan, posed, maps, model, circumstances)
+    return replace(result, references=references)
+
+
+def _references(
+    posed: PosedScan, maps: FrameMaps, model: Model, contrast: Contrast
+) -> References | None:
+    """The healthy references that the flagged slices become more similar to, if any are known."""
+    known = model.references
+    if known is None or known.weights_sha256 != model.weights_sha256:
+        return None
+    healed = np.where(posed.inside, posed.scaled - maps.change, 0.0).astype(np.float32)
+    flagged = flagged_codes(
+        model.denoiser,
+        posed.scaled,
+        healed,
+        posed.inside,
+        maps.gate,
+        posed.frame.template_from_frame,
+    )
+    return known.answer(flagged, contrast.name)
 
 
 def _repainted(
@@ -238,16 +262,6 @@ def _change(healed: Array, residual: Array, gate: Array, posed: PosedScan, seed:
     """What healing takes away: the residual within the gate, less the texture of the tissue."""
     texture = tissue_texture(residual, gate, posed.inside, np.random.default_rng(seed))
     return np.where(posed.inside, gate * (healed - texture), 0.0).astype(np.float32)
-
-
-def as_slices(volume: Array) -> torch.Tensor:
-    """(I, J, K) to slices (K, 1, I, J)."""
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(volume, -1, 0)))[:, None]
-
-
-def from_slices(slices: torch.Tensor) -> Array:
-    """Slices (K, 1, I, J) to (I, J, K)."""
-    return np.ascontiguousarray(np.moveaxis(slices[:, 0].numpy(), 0, -1))
 
 
 def _on_scan_grid(

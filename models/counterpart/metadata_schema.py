@@ -10,7 +10,7 @@ from pathlib import Path
 
 from monai.bundle import verify_metadata
 
-from counterpart.bundle import read_json
+from counterpart.bundle_files import read_json
 from counterpart.errors import ModelError
 from counterpart.hashing import file_sha256
 

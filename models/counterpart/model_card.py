@@ -161,9 +161,14 @@ def calibration_section(
     return [*lines, ""]
 
 
-def with_calibration_section(card: str, section: Sequence[str]) -> str:
-    """A card with another calibration section; at its end, if it had none."""
-    before, _, rest = card.partition(CALIBRATION_HEADING)
+def with_section(card: str, section: Sequence[str]) -> str:
+    """A card with another section of the heading that it begins with; at its end, if it had none.
+
+    Args:
+        card: Markdown.
+        section: Lines, the first a heading of second rank.
+    """
+    before, _, rest = card.partition(section[0])
     _, heading, after = rest.partition("\n## ")
     return "".join((before.rstrip(), "\n\n", "\n".join(section), heading, after))
 

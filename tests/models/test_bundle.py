@@ -25,11 +25,11 @@ from counterpart.bundle import (
     WEIGHTS,
     ModelSettings,
     load_model,
-    read_json,
     released_weights,
     write_bundle,
     write_manifest,
 )
+from counterpart.bundle_files import read_json
 from counterpart.calibration.record import SIMULATION, Calibration
 from counterpart.denoiser import Denoiser
 from counterpart.errors import ModelError

@@ -22,13 +22,7 @@ from counterpart.denoiser import DenoiserConfig, Prediction
 from counterpart.errors import BrainError
 from counterpart.evaluation.patients import patient_figures
 from counterpart.findings import MIN_VOLUME_ML
-from counterpart.generate import (
-    as_slices,
-    compare,
-    from_slices,
-    generate_counterpart,
-    repaint,
-)
+from counterpart.generate import compare, generate_counterpart, repaint
 from counterpart.grid import Grid, canonical_orientation
 from counterpart.package_data import package_data
 from counterpart.posed_scan import PosedScan, pose_scan
@@ -36,6 +30,7 @@ from counterpart.reconstruction import ReconstructionConfig
 from counterpart.residual import AnomalyConfig, healing_gate, tissue_texture
 from counterpart.results import DISCLAIMER, Result
 from counterpart.scans import Scan, read_mask, read_scan
+from counterpart.slices import as_slices, from_slices
 
 Mask = NDArray[np.bool_]
 FLOAT_MAPS = ("reconstruction", "counterpart", "residual", "anomaly")

@@ -19,7 +19,7 @@ from counterpart.model_card import (
     Chosen,
     calibration_section,
     model_card,
-    with_calibration_section,
+    with_section,
 )
 from counterpart.reconstruction import ReconstructionConfig
 from counterpart.residual import AnomalyConfig
@@ -136,7 +136,7 @@ def test_a_calibration_whose_figures_are_not_known_leaves_them_empty() -> None:
     ],
 )
 def test_the_calibration_section_alone_is_replaced(card: str, expected: str) -> None:
-    assert with_calibration_section(card, ["## C", "", "new", ""]) == expected
+    assert with_section(card, ["## C", "", "new", ""]) == expected
 
 
 def test_the_condition_is_a_section_only_where_it_was_measured(a_cohort: Cohort) -> None:

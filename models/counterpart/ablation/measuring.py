@@ -30,7 +30,6 @@ from counterpart.calibration.residual_scale import ResidualScale
 from counterpart.denoiser import Denoiser
 from counterpart.errors import ModelError
 from counterpart.evaluation.lesions import FOUND_SHARE
-from counterpart.generate import as_slices, from_slices
 from counterpart.held_out.answers import (
     HeadAnswer,
     compared,
@@ -42,6 +41,7 @@ from counterpart.held_out.answers import (
 from counterpart.held_out.selection import HeldOut
 from counterpart.reconstruction import Reconstruction, best_precision, second_pass
 from counterpart.residual import healing_gate
+from counterpart.slices import as_slices, from_slices
 from counterpart.template import CANVAS
 from counterpart.training.examples import Examples
 

@@ -35,7 +35,7 @@ class LinearMap:
     """What is done to the features of one domain before they are compared.
 
     Args:
-        mean: (D,) that is taken away.
+        mean: (D,) that is taken away, or (L, D) of each level.
         matrix: (D, D) that multiplies what is left.
     """
 
@@ -43,10 +43,10 @@ class LinearMap:
     matrix: Array
 
     def __post_init__(self) -> None:
-        size = self.mean.size
-        if self.mean.shape != (size,) or self.matrix.shape != (size, size):
+        size = self.mean.shape[-1] if self.mean.ndim in (1, 2) else -1
+        if self.matrix.shape != (size, size):
             raise ModelError(
-                f"expected a mean (D,) and a matrix (D, D), got {self.mean.shape} and "
+                f"expected a mean (D,) or (L, D) and a matrix (D, D), got {self.mean.shape} and "
                 f"{self.matrix.shape}."
             )
         if not (np.isfinite(self.mean).all() and np.isfinite(self.matrix).all()):
@@ -162,6 +162,25 @@ def whitening(features: Array, *, ridge: float = 0.01) -> LinearMap:
     scale = (found.clamp_min(0.0) + ridge * mean_variance).rsqrt()
     matrix = basis @ torch.diag(scale) @ basis.T
     return LinearMap(np.asarray(features.mean(axis=0), np.float32), matrix.float().numpy())
+
+
+def level_whitening(heads: Array, *, ridge: float = 0.01) -> LinearMap:
+    """The `whitening` of what heads (N, L, D) differ in from the mean of their level.
+
+    Slices of two levels differ more than those of two subjects do: without their means it is the
+    levels that are made white, and subjects are lost.
+
+    Args:
+        heads: Features of whole heads; rows of zeros where one has no slice.
+        ridge: Share of the mean variance that is added to all.
+
+    Raises:
+        ModelError: There are fewer than two slices, or they do not vary.
+    """
+    there = heads.any(axis=-1)
+    mean = heads.sum(axis=0) / np.maximum(there.sum(axis=0), 1)[:, None]
+    matrix = whitening((heads - mean)[there], ridge=ridge).matrix
+    return LinearMap(mean.astype(np.float32), matrix)
 
 
 def learned_maps(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from counterpart.attribution.domain_maps import DomainMaps
+from counterpart.attribution.domain_maps import LinearMap
+from counterpart.attribution.flagged_slices import FlaggedCodes
 from counterpart.attribution.reference_index import Array, ReferenceIndex
 from counterpart.attribution.references import Reference, References
 from counterpart.calibration.conformal import conformal_p
@@ -15,23 +15,19 @@ from counterpart.errors import ModelError
 
 
 def rises(
-    index: ReferenceIndex,
-    maps: DomainMaps,
-    scan: Array,
-    counterpart: Array,
-    flagged: NDArray[np.int64],
+    index: ReferenceIndex, linear_map: LinearMap, flagged: FlaggedCodes
 ) -> tuple[Array, Array]:
     """Similarity (N,) of the counterpart with each reference, and its rise (N,) from the scan.
 
+    Scan and counterpart are mapped alike: outside of what is flagged they are the same.
+
     Args:
         index: Of mapped features.
-        maps: The scan is of the real domain, the counterpart of the generated one.
-        scan: (L, D) raw features of the scan's slices; rows of zeros where there is none.
-        counterpart: (L, D) of the counterpart's.
-        flagged: Levels with something flagged.
+        linear_map: Of real slices.
+        flagged: Raw codes of the flagged slices.
     """
-    before = index.similarity(maps.real(scan), flagged)
-    after = index.similarity(maps.generated(counterpart), flagged)
+    before = index.similarity(linear_map(flagged.scan), flagged.levels)
+    after = index.similarity(linear_map(flagged.counterpart), flagged.levels)
     return after, after - before
 
 

@@ -18,12 +18,11 @@ from counterpart.bundle import (
     Model,
     bundle_folder,
     load_model,
-    read_json,
     write_calibrations,
     write_familiarity,
-    write_json,
     write_manifest,
 )
+from counterpart.bundle_files import read_json, write_json
 from counterpart.calibration.calibrating import CalibrationFigures, calibrate
 from counterpart.calibration.conformal import LevelShare, split_check
 from counterpart.calibration.record import Calibration
@@ -31,7 +30,7 @@ from counterpart.cohort import read_cohort, source_of
 from counterpart.errors import ModelError
 from counterpart.familiarity.fitting import SeenHeads, cohort_sizes
 from counterpart.familiarity.record import Familiarity
-from counterpart.model_card import calibration_section, with_calibration_section
+from counterpart.model_card import calibration_section, with_section
 
 _SPLIT = (30, 10)
 _SEED = 20260101
@@ -140,7 +139,7 @@ def _write_draft(
     changes = {**metadata.get("changelog", {}), new_version: "calibrated anew"}
     write_json(draft / METADATA, {**metadata, "version": new_version, "changelog": changes})
     section = calibration_section(calibrations, figures, familiarity)
-    (draft / CARD).write_text(with_calibration_section((draft / CARD).read_text(), section))
+    (draft / CARD).write_text(with_section((draft / CARD).read_text(), section))
     write_manifest(draft)
 
 

@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from counterpart.brain_extraction import DEFAULT_BRAIN_MODEL
-from counterpart.bundle import DEFAULT_MODEL, bundle_folder, bundle_name, bundle_version, write_json
+from counterpart.bundle import DEFAULT_MODEL, bundle_folder, bundle_name, bundle_version
+from counterpart.bundle_files import write_json
 from counterpart.document_sections import append_to_section, check_section, replace_section
 from counterpart.errors import CounterpartError
 from counterpart.evaluation.cases import best_and_worst, most_and_least_healed, what_stands_out

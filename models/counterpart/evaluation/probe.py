@@ -25,11 +25,11 @@ from counterpart.bundle import Model
 from counterpart.denoiser import soft_limit
 from counterpart.evaluation.lesions import UNSURE_SLICES
 from counterpart.evaluation.records import ProbeFigures
-from counterpart.generate import as_slices
 from counterpart.grid import canonical_orientation
 from counterpart.pose import Pose
 from counterpart.posed_scan import pose_scan
 from counterpart.results import Result
+from counterpart.slices import as_slices
 
 FOLDS = 5
 RESAMPLES = 1000

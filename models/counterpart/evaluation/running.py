@@ -37,9 +37,8 @@ from counterpart.bundle import (
     bundle_folder,
     checked_digests,
     load_model,
-    read_json,
-    write_json,
 )
+from counterpart.bundle_files import read_json, write_json
 from counterpart.calibration.record import HEALTHY_SCANS
 from counterpart.errors import CounterpartError
 from counterpart.evaluation.healthy import healthy_figures

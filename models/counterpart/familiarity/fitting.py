@@ -19,11 +19,11 @@ from counterpart.familiarity.limits import MIN_HEADS, HealthyAmount
 from counterpart.familiarity.looks import HealthyLook
 from counterpart.familiarity.record import Familiarity
 from counterpart.familiarity.traits import BrainSize, ScanTraits, brain_size, frame_traits
-from counterpart.generate import from_slices
 from counterpart.grid import Grid
 from counterpart.heads import BRAIN_TISSUES, HEAD_SHAPE, Heads, read_heads
 from counterpart.held_out.heads import Head, HealthyHead, cohort_heads, validation_heads
 from counterpart.pose import register
+from counterpart.slices import from_slices
 from counterpart.template import CANVAS
 
 logger = logging.getLogger(__name__)

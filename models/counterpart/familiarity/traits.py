@@ -6,6 +6,7 @@ at least one of them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from counterpart.calibration.domain import scan_domain
 from counterpart.denoiser import Denoiser, soft_limit
 from counterpart.grid import Grid
 from counterpart.pose_checks import mutual_information, stretches
+from counterpart.slices import as_slices
 
 Array = NDArray[np.float32]
 SHARES = tuple(np.round(np.linspace(0.02, 0.98, 33), 4).tolist())
@@ -106,20 +108,20 @@ def level_codes(
     scaled: Array,
     inside: NDArray[np.bool_],
     template_from_frame: NDArray[np.float64],
+    levels_mm: Sequence[float] = LEVELS_MM,
 ) -> Array:
-    """Unit codes (L, C) of the slices at `LEVELS_MM`; zeros where none is near, or little brain.
+    """Unit codes (L, C) of the slices at some levels; zeros where none is near, or little brain.
 
     Args:
         denoiser: Its encoder makes the codes.
         scaled: (I, J, K) normalised scan, spreads, 0 outside the brain.
         inside: (I, J, K) brain mask.
         template_from_frame: (4, 4) frame voxel index to template world, mm.
+        levels_mm: Template z of each level.
     """
-    from counterpart.generate import as_slices  # which reads bundles, and they read this
-
     config = denoiser.config.encoder
-    found = np.zeros((len(LEVELS_MM), 0 if config is None else config.code_size), np.float32)
-    slices = _slices_at_levels(inside, template_from_frame)
+    found = np.zeros((len(levels_mm), 0 if config is None else config.code_size), np.float32)
+    slices = slices_at_levels(inside, template_from_frame, levels_mm)
     shown = [level for level, number in enumerate(slices) if number >= 0]
     if not shown:
         return found
@@ -130,15 +132,24 @@ def level_codes(
     return found
 
 
-def _slices_at_levels(
-    inside: NDArray[np.bool_], template_from_frame: NDArray[np.float64]
+def slices_at_levels(
+    inside: NDArray[np.bool_],
+    template_from_frame: NDArray[np.float64],
+    levels_mm: Sequence[float] = LEVELS_MM,
 ) -> NDArray[np.int64]:
-    """(L,) the slice near each of `LEVELS_MM` that shows enough brain, else -1."""
+    """(L,) the slice near each level that shows enough brain, else -1.
+
+    Args:
+        inside: (I, J, K) brain mask.
+        template_from_frame: (4, 4) frame voxel index to template world, mm.
+        levels_mm: Template z of each level.
+    """
     middle = [(size - 1) / 2.0 for size in inside.shape[:2]]
     offset = template_from_frame[2, :2] @ middle + template_from_frame[2, 3]
     step = template_from_frame[2, 2]
-    index = np.rint((np.array(LEVELS_MM) - offset) / step).astype(np.int64)
-    away = np.abs(offset + step * index - np.array(LEVELS_MM))
+    wanted = np.asarray(levels_mm, np.float64)
+    index = np.rint((wanted - offset) / step).astype(np.int64)
+    away = np.abs(offset + step * index - wanted)
     kept = np.clip(index, 0, inside.shape[2] - 1)
     enough = inside.sum(axis=(0, 1))[kept] >= _LEAST_VOXELS
     return np.where((kept == index) & enough & (away <= _NEAR_MM), index, -1)

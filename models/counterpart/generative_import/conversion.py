@@ -23,15 +23,8 @@ import torch
 from monai.networks.nets.diffusion_model_unet import DiffusionModelUNet
 from safetensors.torch import save_file
 
-from counterpart.bundle import (
-    CARD,
-    MANIFEST,
-    METADATA,
-    WEIGHTS,
-    load_weights,
-    read_json,
-    write_manifest,
-)
+from counterpart.bundle import CARD, MANIFEST, METADATA, WEIGHTS, load_weights, write_manifest
+from counterpart.bundle_files import read_json
 from counterpart.bundle_metadata import bundle_metadata
 from counterpart.denoiser import parameter_count
 from counterpart.errors import ModelError

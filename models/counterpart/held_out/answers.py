@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from counterpart.calibration.residual_scale import ResidualScale, ScaleSample, fit_residual_scale
 from counterpart.denoiser import Denoiser
 from counterpart.errors import ModelError
-from counterpart.generate import from_slices
 from counterpart.held_out.heads import Head
 from counterpart.reconstruction import (
     Reconstruction,
@@ -24,6 +23,7 @@ from counterpart.reconstruction import (
     reconstruct,
 )
 from counterpart.residual import AnomalyConfig, anomaly_map, residual_map, smoothed_residual
+from counterpart.slices import from_slices
 
 Array = NDArray[np.float32]
 _FOLDS = 2

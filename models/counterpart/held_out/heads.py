@@ -10,7 +10,7 @@ import torch
 
 from counterpart.calibration.domain import ScanDomain, scan_domain
 from counterpart.cohort import Cohort
-from counterpart.generate import from_slices
+from counterpart.slices import from_slices
 from counterpart.targets import HELD_OUT_FAMILIES
 from counterpart.template import CANVAS
 from counterpart.training.examples import ExampleConfig, ExampleMaker, Examples

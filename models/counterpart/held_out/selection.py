@@ -21,7 +21,6 @@ from counterpart.calibration.record import SIMULATION, Calibration
 from counterpart.calibration.residual_scale import ResidualScale
 from counterpart.cohort import Cohort
 from counterpart.denoiser import Denoiser
-from counterpart.generate import as_slices, from_slices
 from counterpart.held_out.answers import HeadAnswer, compared, fitted_scale, head_answer, head_map
 from counterpart.held_out.heads import validation_heads
 from counterpart.reconstruction import (
@@ -32,6 +31,7 @@ from counterpart.reconstruction import (
     second_pass,
 )
 from counterpart.residual import FLAGGED_GATE, AnomalyConfig, healing_gate
+from counterpart.slices import as_slices, from_slices
 from counterpart.training.examples import Examples
 
 Progress = Callable[[str], None]

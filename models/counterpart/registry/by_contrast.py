@@ -13,7 +13,8 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from counterpart.bundle import CALIBRATIONS, MANIFEST, WEIGHTS, read_json
+from counterpart.bundle import CALIBRATIONS, MANIFEST, WEIGHTS
+from counterpart.bundle_files import read_json
 from counterpart.calibration.record import HEALTHY_SCANS
 from counterpart.errors import ModelError
 from counterpart.registry.serving import RELEASED, read_serving

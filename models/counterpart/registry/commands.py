@@ -21,8 +21,8 @@ from counterpart.bundle import (
     WEIGHTS,
     checked_digests,
     read_calibrations,
-    read_json,
 )
+from counterpart.bundle_files import read_json
 from counterpart.calibration.record import HEALTHY_SCANS
 from counterpart.cohort import read_cohort
 from counterpart.errors import ModelError

@@ -19,6 +19,7 @@ from counterpart.held_out.heads import Head
 from counterpart.metadata_schema import check_metadata
 from counterpart.reconstruction import Reconstruction, best_precision, reconstruct
 from counterpart.registry.comparing_gates import ComparingGates, Incumbent, Progress, Share
+from counterpart.registry.memorisation_gate import MemorisationGate
 from counterpart.registry.verdict import Verdict as Verdict
 from counterpart.training.slabs import SLICE_SHAPE
 
@@ -153,6 +154,7 @@ def gates_with(
         comparing.healthy_error,
         comparing.healthy_flagged,
         comparing.pattern_precision,
+        MemorisationGate(progress).memorisation,
     )
 
 

@@ -25,11 +25,11 @@ from counterpart.calibration.cross_fitting import LEAST_SUBJECTS, cross_fit
 from counterpart.calibration.healthy_threshold import HealthyMap, flagged_volume_ml
 from counterpart.calibration.record import HEALTHY_SCANS, Calibration
 from counterpart.cohort import CROSS_FIT, Cohort
-from counterpart.generate import from_slices
 from counterpart.held_out.answers import HeadAnswer, compared, head_map
 from counterpart.held_out.heads import HealthyHead, cohort_heads, drawn_head
 from counterpart.reconstruction import best_precision, reconstruct
 from counterpart.rendering import CONTRASTS
+from counterpart.slices import from_slices
 from counterpart.training.examples import ExampleConfig, ExampleMaker, Examples
 
 MAX_SUBJECTS = 20

@@ -14,7 +14,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from counterpart.bundle import SERVING, read_json
+from counterpart.bundle import SERVING
+from counterpart.bundle_files import read_json
 from counterpart.errors import ModelError
 from counterpart.registry.verdict import Verdict
 

@@ -6,17 +6,19 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from counterpart.bundle import MANIFEST, SERVING, Model, load_model
+from counterpart.bundle import MANIFEST, SERVING, Model, bundle_name, load_model
 from counterpart.registry.by_contrast import serving_by_contrast
 from counterpart.registry.versions import entries, registry_folder, resolve
+from counterpart.registry.withdrawals import WITHDRAWN, withdrawn_references
 
 
 @dataclass(frozen=True)
 class _Served:
-    """What serves: the folder of the serving version, those by contrast, and what they hold."""
+    """What serves: the serving version's folder, those by contrast, who is withdrawn, a digest."""
 
     folder: Path
     by_contrast: dict[str, Path]
+    withdrawn: frozenset[str]
     fingerprint: str
 
 
@@ -69,8 +71,10 @@ class ServingModels:
             return False
         served = self._look_up()
         changed = served.fingerprint != self._served.fingerprint
-        self._stamp, self._served = stamp, served
         kept = {served.folder, *served.by_contrast.values()}
+        if served.withdrawn != self._served.withdrawn:
+            kept = set()  # what was loaded names them
+        self._stamp, self._served = stamp, served
         self._models = {folder: one for folder, one in self._models.items() if folder in kept}
         return changed
 
@@ -80,13 +84,16 @@ class ServingModels:
         return self._models[folder]
 
     def _stamped(self) -> tuple[int, ...]:
-        """Says whether the registry's file was replaced: a rename gives it another inode."""
-        path = registry_folder(self._root) / self._name / SERVING
-        try:
-            found = path.stat()
-        except (OSError, ValueError):
-            return ()
-        return (found.st_ino, found.st_mtime_ns, found.st_size)
+        """Says whether a file of the registry was replaced: a rename gives it another inode."""
+        known: list[int] = []
+        for name in (SERVING, WITHDRAWN):
+            try:
+                found = (registry_folder(self._root) / self._name / name).stat()
+            except (OSError, ValueError):
+                known.append(0)
+                continue
+            known += (found.st_ino, found.st_mtime_ns, found.st_size)
+        return tuple(known)
 
     def _look_up(self) -> _Served:
         folder = resolve(self._name, root=self._root)
@@ -98,4 +105,6 @@ class ServingModels:
         for contrast, path in (("", folder), *sorted(by_contrast.items())):
             manifest = (path / MANIFEST).read_bytes() if (path / MANIFEST).is_file() else b""
             digest.update(f"{contrast}:{hashlib.sha256(manifest).hexdigest()};".encode())
-        return _Served(folder, by_contrast, digest.hexdigest())
+        withdrawn = withdrawn_references(bundle_name(folder), self._root)
+        digest.update(" ".join(sorted(withdrawn)).encode())
+        return _Served(folder, by_contrast, withdrawn, digest.hexdigest())

@@ -11,20 +11,20 @@ from pathlib import Path
 
 import torch
 
+from counterpart.attribution.adding import add_references
 from counterpart.bundle import (
     CARD,
     METADATA,
     Model,
     ModelSettings,
     load_model,
-    read_json,
     released_weights,
     write_bundle,
     write_calibrations,
     write_familiarity,
-    write_json,
     write_manifest,
 )
+from counterpart.bundle_files import read_json, write_json
 from counterpart.calibration.calibrating import SIMULATED, CalibrationFigures, calibrate
 from counterpart.calibration.record import Calibration
 from counterpart.cohort import Cohort, read_cohort
@@ -37,7 +37,7 @@ from counterpart.model_card import (
     Chosen,
     calibration_section,
     model_card,
-    with_calibration_section,
+    with_section,
 )
 from counterpart.retraining.job import CHECKPOINT, Job
 from counterpart.retraining.marks import Bundled, CalibrationRow
@@ -69,7 +69,7 @@ def calibrate_alone(job: Job) -> Bundled:
         write_familiarity(out, familiarity)
     _write_version(out, job.decided.version, "calibrated on a site's own healthy scans")
     section = calibration_section(merged, figures, familiarity)
-    (out / CARD).write_text(with_calibration_section((out / CARD).read_text(), section))
+    (out / CARD).write_text(with_section((out / CARD).read_text(), section))
     write_manifest(out)
     return _bundled("calibrated alone", found, figures)
 
@@ -115,6 +115,13 @@ def export(job: Job) -> Bundled:
     )
     _write_version(out, job.decided.version, words)
     write_manifest(out)
+    add_references(
+        out,
+        job.cohort_folder,
+        subjects=RENDERED_SUBJECTS,
+        device=job.device,
+        progress=job.tell.say,
+    )
     return _bundled(words, chosen.calibrations, chosen.figures)
 
 

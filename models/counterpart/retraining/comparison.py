@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from counterpart.bundle import Model
 from counterpart.cohort import CROSS_FIT, Cohort
 from counterpart.findings import find_findings
-from counterpart.generate import as_slices, from_slices
 from counterpart.held_out.answers import compared, head_map
 from counterpart.held_out.heads import Head, HealthyHead, cohort_heads, validation_heads
 from counterpart.reconstruction import best_precision, reconstruct, second_pass
 from counterpart.residual import healing_gate, residual_map, tissue_texture
+from counterpart.slices import as_slices, from_slices
 from counterpart.template import CANVAS
 
 Array = NDArray[np.float32]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from counterpart.bundle import SETTINGS, ModelSettings, read_json
+from counterpart.bundle import SETTINGS, ModelSettings
+from counterpart.bundle_files import read_json
 from counterpart.denoiser import DenoiserConfig
 from counterpart.errors import CohortError
 from counterpart.retraining.following import watch_of

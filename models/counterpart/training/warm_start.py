@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from counterpart.bundle import SETTINGS, WEIGHTS, bundle_folder, checked_digests, read_json
+from counterpart.bundle import SETTINGS, WEIGHTS, bundle_folder, checked_digests
+from counterpart.bundle_files import read_json
 from counterpart.denoiser import Denoiser, DenoiserConfig
 from counterpart.encoder import Encoder, EncoderConfig
 from counterpart.errors import ModelError

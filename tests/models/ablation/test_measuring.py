@@ -31,10 +31,10 @@ from counterpart.baselines import baseline_scores
 from counterpart.cohort import Cohort
 from counterpart.denoiser import DenoiserConfig, Prediction, soft_limit
 from counterpart.errors import ModelError
-from counterpart.generate import from_slices
 from counterpart.held_out.heads import validation_heads
 from counterpart.held_out.selection import HeldOut
 from counterpart.reconstruction import ReconstructionConfig
+from counterpart.slices import from_slices
 from counterpart.template import CANVAS
 
 pytestmark = pytest.mark.slow

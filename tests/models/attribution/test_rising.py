@@ -1,12 +1,16 @@
 """Which references a counterpart has come nearer to, and the one test of it."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from counterpart.attribution.domain_maps import DomainMaps, centring
+from counterpart.attribution.domain_maps import LinearMap
+from counterpart.attribution.flagged_slices import FlaggedCodes
 from counterpart.attribution.reference_index import ReferenceIndex
-from counterpart.attribution.references import References
+from counterpart.attribution.references import Reference, References
 from counterpart.attribution.rising import rises, rising_references
 from counterpart.errors import ModelError
 
@@ -14,12 +18,20 @@ Array = NDArray[np.float32]
 NAMES = ("a", "b", "c", "d")
 KNOWN = np.random.default_rng(1).standard_normal((4, 6, 16)).astype(np.float32)
 INDEX = ReferenceIndex.of(NAMES, KNOWN)
-STILL = DomainMaps(centring(np.zeros((1, 16), np.float32)), centring(np.zeros((1, 16), np.float32)))
+STILL = LinearMap(np.zeros(16, np.float32), np.eye(16, dtype=np.float32))
 
 
 def answered(rise: list[float], healthy: list[float] | None = None) -> References:
     values = np.array(rise, np.float32)
     return rising_references(INDEX, 0.5 + values, values, healthy or [])
+
+
+def rounded(told: References) -> References:
+    ranked = tuple(
+        Reference(one.name, round(one.similarity, 4), round(one.rise, 4)) for one in told.ranked
+    )
+    largest = None if told.largest_rise is None else round(told.largest_rise, 4)
+    return replace(told, ranked=ranked, largest_rise=largest)
 
 
 def test_a_counterpart_that_turns_to_a_subject_raises_it_in_flagged_levels_alone() -> None:
@@ -28,10 +40,10 @@ def test_a_counterpart_that_turns_to_a_subject_raises_it_in_flagged_levels_alone
     counterpart = scan.copy()
     counterpart[2] = KNOWN[1, 2]  # flagged: the subject b
     counterpart[4] = KNOWN[3, 4]  # not flagged: d, which must not count
-    similarity, rise = rises(INDEX, STILL, scan, counterpart, np.array([2]))
+    similarity, rise = rises(INDEX, STILL, FlaggedCodes(scan, counterpart, np.array([2])))
     assert similarity[1] == pytest.approx(1.0, abs=1e-3)
     assert rise.argmax() == 1
-    elsewhere = rises(INDEX, STILL, scan, counterpart, np.array([4]))[1]
+    elsewhere = rises(INDEX, STILL, FlaggedCodes(scan, counterpart, np.array([4])))[1]
     assert elsewhere.argmax() == 3
 
 
@@ -53,9 +65,8 @@ def test_one_p_value_says_how_often_held_out_subjects_reach_as_much() -> None:
 
 def test_without_anything_flagged_no_reference_is_named() -> None:
     scan = np.random.default_rng(3).standard_normal((6, 16)).astype(np.float32)
-    found = rising_references(
-        INDEX, *rises(INDEX, STILL, scan, scan, np.array([], np.int64)), [0.1]
-    )
+    nothing = FlaggedCodes(scan, scan, np.array([], np.int64))
+    found = rising_references(INDEX, *rises(INDEX, STILL, nothing), [0.1])
     assert found == References((), None, None, 1)
     assert found.to_json()["references"] == []
 
@@ -65,6 +76,11 @@ def test_the_answer_is_in_words_that_claim_no_cause() -> None:
     assert told["heading"] == "Most similar healthy references"
     assert told["references"][0] == {"id": "b", "similarity": 0.8, "rise": 0.3}
     assert told["p_value"] == 1.0
+
+
+def test_what_was_told_is_read_back() -> None:
+    for told in (answered([0.1, 0.25, -0.2, 0.2], [0.5]), References((), None, None, 3, 1, "No.")):
+        assert References.from_json(json.loads(json.dumps(told.to_json()))) == rounded(told)
 
 
 def test_figures_of_other_subjects_are_refused() -> None:

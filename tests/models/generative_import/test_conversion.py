@@ -13,7 +13,8 @@ from monai.networks.nets.diffusion_model_unet import DiffusionModelUNet
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from counterpart.bundle import CARD, MANIFEST, METADATA, WEIGHTS, read_json, write_manifest
+from counterpart.bundle import CARD, MANIFEST, METADATA, WEIGHTS, write_manifest
+from counterpart.bundle_files import read_json
 from counterpart.cli import main
 from counterpart.errors import ModelError
 from counterpart.generative_import import comparison, conversion

@@ -9,7 +9,6 @@ from stand_ins import StandInDenoiser
 
 from counterpart.denoiser import Prediction
 from counterpart.errors import ModelError
-from counterpart.generate import as_slices
 from counterpart.held_out.answers import (
     HeadAnswer,
     compared,
@@ -21,6 +20,7 @@ from counterpart.held_out.answers import (
 from counterpart.held_out.heads import HealthyHead
 from counterpart.reconstruction import Reconstruction, ReconstructionConfig
 from counterpart.residual import AnomalyConfig, anomaly_map, smoothed_residual
+from counterpart.slices import as_slices
 
 SHAPE = (32, 40, 24)
 PLAIN = AnomalyConfig(median_voxels=1, departure_power=0.0)

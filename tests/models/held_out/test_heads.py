@@ -5,8 +5,8 @@ import torch
 
 from counterpart.calibration.domain import scan_domain
 from counterpart.cohort import Cohort
-from counterpart.generate import from_slices
 from counterpart.held_out.heads import MIN_PATTERN_ML, cohort_heads, drawn_head, validation_heads
+from counterpart.slices import from_slices
 from counterpart.template import CANVAS
 from counterpart.training.examples import ExampleConfig, ExampleMaker, Examples
 

@@ -55,7 +55,7 @@ def test_publish_prints_each_verdict_and_lets_the_model_serve(
     assert status == 0
     for gate in ("sound_bundle", *map(gate_name, GATES)):
         assert f"passed {gate}: " in text
-    assert text.count("not checked: no cohort given.") == 3
+    assert text.count("not checked: no cohort given.") == 4
     assert f"published tiny 1.0.0 serves from {a_registry / 'tiny' / '1.0.0'}" in text
     assert [event.reason for event in history("tiny")] == ["the first"]
 

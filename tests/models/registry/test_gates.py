@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from counterpart.attribution.memorisation import Pair, told_apart
+from counterpart.attribution.memorised import Memorisation
 from counterpart.bundle import CARD, METADATA, Model, load_model, write_manifest
 from counterpart.cohort import Cohort
+from counterpart.encoder import EncoderConfig
+from counterpart.registry import memorisation_gate
 from counterpart.registry.gates import (
     GATES,
     bound_calibration,
@@ -35,7 +39,7 @@ def test_each_gate_gives_its_own_name(model_of: Callable[..., Model], bundle_of:
     model = model_of()
     for gate in (*GATES, bundle_gate(bundle_of("1.0.0"))):
         assert gate(model, None, None).gate == gate_name(gate)
-    assert len({gate_name(gate) for gate in GATES}) == len(GATES) == 5
+    assert len({gate_name(gate) for gate in GATES}) == len(GATES) == 6
 
 
 def test_without_a_cohort_nothing_is_compared_and_it_says_so(
@@ -157,7 +161,28 @@ def test_a_contrast_that_would_be_lost_is_named(model_of: Callable[..., Model]) 
 def test_without_a_serving_model_nothing_is_compared_and_it_says_so(
     model_of: Callable[..., Model], a_cohort: Cohort
 ) -> None:
-    for gate in GATES[2:]:
+    for gate in GATES[2:-1]:
         verdict = gate(model_of(), None, a_cohort)
         assert verdict.passed and not verdict.checked
         assert verdict.reason.startswith("not checked: there is no serving model")
+
+
+def test_memorisation_is_looked_for_where_the_weights_are_others_and_can_be(
+    model_of: Callable[..., Model], a_cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate, serving = model_of("2.0.0", off=0.5), model_of()
+    assert "no encoder" in GATES[-1](candidate, serving, a_cohort).reason
+    coded = replace(candidate.denoiser.config, encoder=EncoderConfig(), condition="embedding")
+    monkeypatch.setattr(candidate.denoiser, "config", coded)
+    assert "too few subjects" in GATES[-1](candidate, serving, a_cohort).reason
+    many = replace(
+        a_cohort, subjects=tuple(replace(a_cohort.subjects[0], part="train") for _ in range(9))
+    )
+    told = told_apart([1.0] * 9, [0.0] * 9)
+    kept = Memorisation(750, told, told, 0.2, (Pair("one", "other", 0.9),))
+    monkeypatch.setattr(memorisation_gate, "measure_memorisation", lambda *args, **how: kept)
+    verdict = GATES[-1](candidate, serving, many)
+    assert verdict.checked and not verdict.passed
+    assert verdict.figures["one like other"] == 0.9 and "AUC of 1.00" in verdict.reason
+    same = GATES[-1](serving, serving, many)
+    assert same.passed and "the weights are those that serve" in same.reason

@@ -10,14 +10,8 @@ import pytest
 import torch
 from retraining_runs import FORKS, carry_out_on_a_full_disk, progress, start
 
-from counterpart.bundle import (
-    METADATA,
-    WEIGHTS,
-    checked_digests,
-    read_json,
-    write_json,
-    write_manifest,
-)
+from counterpart.bundle import METADATA, WEIGHTS, checked_digests, write_manifest
+from counterpart.bundle_files import read_json, write_json
 from counterpart.registry.gates import GATES, gate_name
 from counterpart.registry.verdict import Verdict
 from counterpart.registry.versions import entries

@@ -1,0 +1,40 @@
+"""What a model's card says of its healthy references, and whether it has kept any of them."""
+
+from __future__ import annotations
+
+from counterpart.attribution.memorised import Memorisation
+from counterpart.attribution.record import ReferenceRecord
+
+HEADING = "## Healthy references"
+
+
+def references_section(found: ReferenceRecord, kept: Memorisation | None) -> list[str]:
+    """The section as Markdown.
+
+    Args:
+        found: The references.
+        kept: What the model has kept of its subjects, if that was looked for.
+    """
+    named = ", ".join(f"{len(rises)} for {name}" for name, rises in found.healthy.items())
+    lines = [
+        HEADING,
+        "",
+        f"The bundle holds a code of every slice of the {len(found.index.names)} healthy subjects "
+        "that were trained on, under pseudonyms whose key stays with the prepared cohort. A scan "
+        "is answered with those whose similarity rises most from the scan to its counterpart, "
+        "within the flagged slices; their one p-value compares the largest rise with that of "
+        f"subjects never trained on, with drawn patterns ({named or 'none'}). Similar does not "
+        f"mean that they caused anything. Features are mapped by {found.method}.",
+        "",
+    ]
+    if found.index.withdrawn:
+        lines += [
+            f"{found.index.withdrawn} subjects that the weights were trained on were withdrawn "
+            "and are named by no answer; the weights stay trained on them until the model is "
+            "retrained.",
+            "",
+        ]
+    if kept is not None:
+        state = "Passed" if kept.passes else "**Not passed**"
+        lines += [f"**Memorisation.** {state}: from step {kept.step}, {kept.words}", ""]
+    return lines
