@@ -13,6 +13,7 @@ from pathlib import Path
 
 from counterpart import __version__
 from counterpart.ablation.parser import add_ablate
+from counterpart.attribution.parser import add_references
 from counterpart.benchmarking.parser import add_bench
 from counterpart.cohort_checks.parser import add_cohort_commands
 from counterpart.errors import CounterpartError
@@ -49,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_brains(commands)
     _add_fuzz(commands)
     add_models(commands)
+    add_references(commands)
     add_cohort_commands(commands)
     add_bench(commands)
     return parser
@@ -105,6 +107,12 @@ def _add_generate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     parser.add_argument("--seed", type=int, default=0, help="of the diffusion's noise (0)")
     parser.add_argument("--overwrite", action="store_true", help="replace earlier results")
+    parser.add_argument(
+        "--references",
+        type=Path,
+        metavar="COHORT",
+        help="show the healthy references' slices in the report, from the prepared cohort",
+    )
     parser.set_defaults(run=_generate)
 
 
@@ -256,6 +264,7 @@ def _generate(options: argparse.Namespace) -> int:
         seed=options.seed,
         overwrite=options.overwrite,
         image_format=options.format,
+        references=options.references,
     )
     return generate_scans(options.scans, options.out, chosen)
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from counterpart.attribution.pictures import ReferencePictures
 from counterpart.brain_exporting import export_brain
 from counterpart.brain_extraction import DEFAULT_BRAIN_MODEL, BrainModel, load_brain_model
 from counterpart.brain_sheet import draw_brain_sheet
@@ -20,6 +21,7 @@ from counterpart.exporting import export_run
 from counterpart.generate import generate_counterpart
 from counterpart.output import check_output, write_result
 from counterpart.prepare import prepare_cohort
+from counterpart.report.references import reference_line
 from counterpart.results import DISCLAIMER, Result
 from counterpart.scans import read_mask, read_scan, refuse_same_names, scan_name
 
@@ -37,6 +39,7 @@ class GenerateOptions:
         seed: Of the diffusion's noise.
         overwrite: Replace earlier results.
         image_format: Of the maps, one of `counterpart.output.FORMATS`.
+        references: Prepared cohort whose scans may be seen in the report, if any.
     """
 
     model: str = DEFAULT_MODEL
@@ -47,6 +50,7 @@ class GenerateOptions:
     seed: int = 0
     overwrite: bool = False
     image_format: str = "nii.gz"
+    references: Path | None = None
 
 
 def generate_scans(scans: Sequence[Path], out: Path, options: GenerateOptions) -> int:
@@ -73,6 +77,9 @@ def generate_scans(scans: Sequence[Path], out: Path, options: GenerateOptions) -
             try:
                 result = _generate_one(path, out, model, brain_model, options, tell)
                 console.print(_one_line(result, out), soft_wrap=True, highlight=False)
+                if result.references is not None and result.findings:
+                    told = reference_line(result.references)
+                    console.print(told, soft_wrap=True, highlight=False, markup=False)
                 for warning in result.warnings:
                     line = f"[yellow]note[/yellow] {escape(warning)}"
                     console.print(line, soft_wrap=True, highlight=False)
@@ -197,7 +204,13 @@ def _generate_one(
         stage=tell,
     )
     tell("Writing maps and report", 0.95)
-    write_result(result, folder, overwrite=options.overwrite, image_format=options.image_format)
+    write_result(
+        result,
+        folder,
+        overwrite=options.overwrite,
+        image_format=options.image_format,
+        pictures=ReferencePictures(options.references) if options.references else None,
+    )
     return result
 
 

@@ -143,14 +143,16 @@ def generate_counterpart(
         maps = repaint_again(
             posed, answer, maps, model, seed, lambda share: tell(again, 0.86 + 0.05 * share)
         )
-    references = _references(posed, maps, model, sequence)
     tell("Listing the findings", 0.92)
     warnings = (*scan.warnings, *found.warnings, *doubts, *familiar.warnings)
     circumstances = Circumstances(
         found.source, sequence, calibration, reason, warnings, seed, familiar.to_json()
     )
     result = _on_scan_grid(scan, posed, maps, model, circumstances)
-    return replace(result, references=references)
+    tell("Asking for healthy references", 0.94)
+    if not result.findings:
+        maps = replace(maps, gate=np.zeros_like(maps.gate))
+    return replace(result, references=_references(posed, maps, model, sequence))
 
 
 def _references(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from counterpart.attribution.pictures import ReferencePictures
 from counterpart.errors import CounterpartError
 from counterpart.report.content import gather_content
 from counterpart.report.html import render_html
@@ -72,7 +73,12 @@ def _is_ours(path: Path) -> bool:
 
 
 def write_result(
-    result: Result, folder: Path, *, overwrite: bool = False, image_format: str = "nii.gz"
+    result: Result,
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    image_format: str = "nii.gz",
+    pictures: ReferencePictures | None = None,
 ) -> None:
     """Write maps, findings, provenance and the report.
 
@@ -86,6 +92,7 @@ def write_result(
             ``references.json`` if the model knows its healthy references.
         overwrite: Replace an earlier result.
         image_format: Of the maps, one of `FORMATS`; ``dicom`` makes a folder for each map.
+        pictures: Of the healthy references, where they may be seen in the report.
 
     Raises:
         CounterpartError: The folder exists and ``overwrite`` is not given, or the format is not
@@ -99,7 +106,7 @@ def write_result(
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        _write_files(result, work, image_format)
+        _write_files(result, work, image_format, pictures)
         work.chmod(0o755)
         if folder.exists():
             shutil.rmtree(folder)
@@ -125,18 +132,26 @@ def write_images(result: Result, folder: Path, image_format: str) -> None:
             image.result()
 
 
-def write_reports(result: Result, folder: Path) -> None:
-    """Write ``report.png`` and ``report.html`` into an existing folder."""
-    content = gather_content(result)
+def write_reports(result: Result, folder: Path, pictures: ReferencePictures | None = None) -> None:
+    """Write ``report.png`` and ``report.html`` into an existing folder.
+
+    Args:
+        result: What to show.
+        folder: An existing folder.
+        pictures: Of the healthy references, where they may be seen.
+    """
+    content = gather_content(result, pictures)
     render_report(content, folder / "report.png")
     render_html(content, folder / "report.html")
 
 
-def _write_files(result: Result, folder: Path, image_format: str) -> None:
+def _write_files(
+    result: Result, folder: Path, image_format: str, pictures: ReferencePictures | None
+) -> None:
     with ThreadPoolExecutor(1) as pool:  # packing leaves Python free for the reports
         images = pool.submit(write_images, result, folder, image_format)
         write_findings(result, folder)
-        write_reports(result, folder)
+        write_reports(result, folder, pictures)
         images.result()
 
 

@@ -177,10 +177,15 @@ def level_whitening(heads: Array, *, ridge: float = 0.01) -> LinearMap:
     Raises:
         ModelError: There are fewer than two slices, or they do not vary.
     """
-    there = heads.any(axis=-1)
-    mean = heads.sum(axis=0) / np.maximum(there.sum(axis=0), 1)[:, None]
-    matrix = whitening((heads - mean)[there], ridge=ridge).matrix
-    return LinearMap(mean.astype(np.float32), matrix)
+    mean = level_mean(heads)
+    matrix = whitening((heads - mean)[heads.any(axis=-1)], ridge=ridge).matrix
+    return LinearMap(mean, matrix)
+
+
+def level_mean(heads: Array) -> Array:
+    """Mean (L, D) of the slices that heads (N, L, D) have at each level."""
+    there = heads.any(axis=-1).sum(axis=0)
+    return np.asarray(heads.sum(axis=0) / np.maximum(there, 1)[:, None], np.float32)
 
 
 def learned_maps(

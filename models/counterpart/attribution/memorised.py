@@ -108,8 +108,8 @@ def measure_memorisation(
         CohortError: There are too few subjects of a kind.
     """
     tell = progress or (lambda words: None)
-    names, heads = _heads(cohort, PARTS[:1], subjects)
-    held_out, others = _heads(cohort, PARTS[1:], subjects)
+    names, heads = heads_of_parts(cohort, PARTS[:1], subjects)
+    held_out, others = heads_of_parts(cohort, PARTS[1:], subjects)
     if min(len(names), len(held_out)) < LEAST_SUBJECTS:
         raise CohortError(
             f"expected {LEAST_SUBJECTS} subjects that were trained on and {LEAST_SUBJECTS} that "
@@ -160,17 +160,24 @@ def compared(
     )
 
 
-def _heads(cohort: Cohort, parts: Sequence[str], most: int) -> tuple[list[str], list[HealthyHead]]:
-    """Names and heads of some parts, evenly of each."""
-    there = [part for part in parts if any(one.part == part for one in cohort.subjects)]
-    share = -(-most // max(len(there), 1))
+def heads_of_parts(
+    cohort: Cohort, parts: Sequence[str], most: int
+) -> tuple[list[str], list[HealthyHead]]:
+    """Names and heads of some parts, as evenly of each as they have subjects.
+
+    Args:
+        cohort: Prepared.
+        parts: Of its split.
+        most: Subjects in all.
+    """
+    there = [cohort.part(part) for part in parts if any(s.part == part for s in cohort.subjects)]
     names: list[str] = []
     heads: list[HealthyHead] = []
-    for part in there:
-        chosen = cohort.part(part)
+    for left, chosen in zip(range(len(there), 0, -1), there, strict=True):
+        share = -(-(most - len(names)) // left)
         names += [one.name for one in chosen.subjects[:share]]
         heads += islice(cohort_heads(chosen), share)
-    return names[:most], heads[:most]
+    return names, heads
 
 
 def _words(what: str, found: ToldApart) -> str:

@@ -15,12 +15,14 @@ from counterpart.benchmarking.other_sheets import server_sheets, train_sheet
 from counterpart.benchmarking.record import Destination, Record, keep
 from counterpart.benchmarking.running_server import measure_server
 from counterpart.benchmarking.sheets import Sheet
+from counterpart.errors import CounterpartError
 
 if TYPE_CHECKING:  # what loads torch and Lightning is imported by the benchmark that needs it
     from counterpart.benchmarking.generating import GenerateBench
     from counterpart.benchmarking.training_steps import TrainBench
 
 GENERATE, TRAIN, SERVER = "bench generate", "bench train", "bench server"
+REFERENCES = "bench references"
 
 
 def bench_generate(bench: GenerateBench, destination: Destination) -> int:
@@ -94,6 +96,27 @@ def bench_server(bench: ServerBench, destination: Destination) -> int:
     record = Record(SERVER, _command(SERVER, words), this_machine(load=load), figures, weights)
     _show(console, record, server_sheets(figures), destination)
     return 0 if figures.good else 1
+
+
+def bench_references(subjects: Sequence[int], repeats: int, destination: Destination) -> int:
+    """Measure how the search for healthy references grows with their number, and show it.
+
+    Raises:
+        CounterpartError: A number is less than 1.
+    """
+    from counterpart.benchmarking.reference_search import measure_search, search_sheet
+
+    if min(*subjects, repeats) < 1:
+        raise CounterpartError(f"expected numbers of 1 or more, got {subjects} and {repeats}.")
+    destination.check(REFERENCES)
+    load = load_average()
+    console = Console()
+    with console.status("Making up references") as status:
+        figures = measure_search(subjects, repeats, status.update)
+    words = ["--subjects", *map(str, subjects), "--repeats", str(repeats)]
+    record = Record(REFERENCES, _command(REFERENCES, words), this_machine(load=load), figures)
+    _show(console, record, [search_sheet(figures)], destination)
+    return 0
 
 
 def _show(

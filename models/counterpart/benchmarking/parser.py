@@ -1,4 +1,4 @@
-"""The arguments of ``counterpart bench``: what generating, training and serving cost.
+"""The arguments of ``counterpart bench``: what generating, training, serving and searching cost.
 
 Like `counterpart.cli` it imports nothing heavy before a command runs.
 """
@@ -18,6 +18,7 @@ def add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     _add_generate(benches)
     _add_train(benches)
     _add_server(benches)
+    _add_references(benches)
 
 
 def _add_generate(benches: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -91,6 +92,18 @@ def _add_server(benches: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(run=_server)
 
 
+def _add_references(benches: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = benches.add_parser(
+        "references", help="seconds of the search for healthy references, by their number"
+    )
+    parser.add_argument(
+        "--subjects", type=int, nargs="+", default=[100, 1000, 10_000, 100_000], metavar="N"
+    )
+    parser.add_argument("--repeats", type=int, default=5, help="of each search (5)")
+    _add_destination(parser)
+    parser.set_defaults(run=_references)
+
+
 def _add_destination(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", type=Path, metavar="FILE.json", help="all figures as JSON")
     parser.add_argument(
@@ -153,3 +166,11 @@ def _server(options: argparse.Namespace) -> int:
         device=options.device,
     )
     return bench_server(bench, Destination(options.out, options.document))
+
+
+def _references(options: argparse.Namespace) -> int:
+    from counterpart.benchmarking.commands import bench_references
+    from counterpart.benchmarking.record import Destination
+
+    destination = Destination(options.out, options.document)
+    return bench_references(options.subjects, options.repeats, destination)

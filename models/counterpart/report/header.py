@@ -20,6 +20,7 @@ from counterpart.report.page import (
     draw_letters,
     draw_overlay,
 )
+from counterpart.report.references import reference_line
 from counterpart.report.words import (
     HOW_TO_READ,
     NOT_CLINICAL,
@@ -76,6 +77,10 @@ def draw_header(page: Page, result: Result) -> None:
     page.text(EDGE, 136, in_plain_words(result), 23, width=WIDTH - 2 * EDGE)
     page.text(EDGE, 170, evidence_words(result), 20, PALE, width=WIDTH - 2 * EDGE)
     y = 203.0
+    if result.references is not None:
+        words = reference_line(result.references)
+        page.text(EDGE, y, words, 19, DIM, width=WIDTH - 2 * EDGE)
+        y += WARNING_STEP
     for line in warning_lines(result.warnings):
         page.text(EDGE, y, line, 19, AMBER, width=WIDTH - 2 * EDGE)
         y += WARNING_STEP
@@ -84,7 +89,8 @@ def draw_header(page: Page, result: Result) -> None:
 
 def header_height(result: Result) -> int:
     """Pixels that `draw_header` takes."""
-    return 243 + WARNING_STEP * len(warning_lines(result.warnings))
+    lines = len(warning_lines(result.warnings)) + (result.references is not None)
+    return 243 + WARNING_STEP * lines
 
 
 def draw_rule(page: Page, y: float) -> None:

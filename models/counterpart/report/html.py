@@ -21,6 +21,7 @@ from counterpart.report.figures import (
     viewer_data,
     viewer_panels,
 )
+from counterpart.report.references import references_section
 from counterpart.report.tiles import Tiles, paint_tiles
 from counterpart.report.words import (
     BASELINE_TO_READ,
@@ -72,6 +73,7 @@ def build_html(content: Content) -> str:
             f'<div class="wide">\n{_findings(content, tiles)}</div>\n{localisers(content)}',
             "</section>",
             _viewer(content, tiles),
+            references_section(content, tiles, _start(content, tiles)),
             _chosen(content, tiles),
             _reading(result),
             _provenance(result),
