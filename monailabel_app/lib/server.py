@@ -12,6 +12,7 @@ from pathlib import Path
 
 from starlette.requests import Request
 
+from counterpart.attribution.pictures import ReferencePictures
 from counterpart.bundle import (
     bundle_folder,
     bundle_name,
@@ -204,11 +205,13 @@ def make_server(app: Path, settings: ServerSettings, studies: Studies) -> Server
     """Put the parts together; nothing is started yet.
 
     Raises:
-        CounterpartError: The tokens or the model cannot be used.
+        CounterpartError: The tokens, the model or the cohort of references cannot be used.
         OSError: The state's folder cannot be made.
     """
     state = open_state(settings.state)
     checked_digests(bundle_folder(settings.model))  # damaged weights are said before the start
+    if settings.references_cohort is not None:
+        ReferencePictures(settings.references_cohort)  # so is a folder that is no cohort
     logs = state.root / "logs"
     logs.mkdir(exist_ok=True)
     options = ("--model", settings.model, "--device", settings.device)

@@ -34,6 +34,8 @@ class ServerSettings:
         upload_bytes: Most that one upload may have.
         upload_s: How long an upload is kept after it was last used, s.
         origins: Web pages from which a browser may ask, besides the server's own.
+        references_cohort: Prepared cohort whose scans readers may see as healthy references; None
+            lets them have pseudonyms and similarities alone.
     """
 
     state: Path
@@ -47,6 +49,7 @@ class ServerSettings:
     upload_bytes: int = 2000 * _MB
     upload_s: float = 30 * _DAY_S
     origins: frozenset[str] = frozenset()
+    references_cohort: Path | None = None
 
 
 def read_settings(
@@ -83,6 +86,7 @@ def read_settings(
             "log. Say COUNTERPART_TOKEN, or give a token_file."
         )
     token_file = chosen("token_file", "")
+    cohort = chosen("references_cohort", "")
     return ServerSettings(
         state=Path(chosen("state", str(default_state(studies, known)))).absolute(),
         model=chosen("model", DEFAULT_MODEL),
@@ -95,6 +99,7 @@ def read_settings(
         upload_bytes=int(amount("upload_mb", 2000, _MB)),
         upload_s=amount("upload_days", 30, _DAY_S),
         origins=_origins(chosen("cors_origins", "")),
+        references_cohort=Path(cohort).absolute() if cohort else None,
     )
 
 

@@ -18,15 +18,8 @@ from typing import Any
 import psutil
 import pytest
 
-from counterpart.bundle import (
-    CALIBRATIONS,
-    METADATA,
-    SETTINGS,
-    bundle_version,
-    read_json,
-    write_json,
-    write_manifest,
-)
+from counterpart.bundle import CALIBRATIONS, METADATA, SETTINGS, bundle_version, write_manifest
+from counterpart.bundle_files import read_json, write_json
 from counterpart.registry.publishing import Terms, publish
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -160,7 +160,7 @@ class Phantom:
                 "contrast": self.contrast,
                 "seed": 2**40,
             },
-            references=(),
+            references={},
             scan_sha256="ab" * 32,
         )
 
@@ -174,7 +174,7 @@ def stored_delivery(folder: Path, job: str = "job-1") -> Any:
         files={name: folder / f"{name}.nii" for name in names},
         findings=json.loads((folder / "findings.json").read_text()),
         provenance=provenance,
-        references=(),
+        references={},
         scan_sha256="ab" * 32,
     )
 

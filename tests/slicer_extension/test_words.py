@@ -11,7 +11,6 @@ from HealthyCounterpartLib.words import (
     duration,
     job_progress,
     problem_line,
-    reference_words,
     server_line,
     training_line,
 )
@@ -134,15 +133,3 @@ def test_the_cohort_tells_advice_and_what_is_refused() -> None:
 def test_training_is_told_in_words(training: dict, said: str, mood: str) -> None:
     line = training_line(training)
     assert said in line.text and line.mood == mood
-
-
-@pytest.mark.parametrize(
-    ("reference", "said"),
-    [
-        ({"id": "healthy-012", "similarity": 0.8312}, "healthy-012, similarity 0.83"),
-        ({"id": "healthy-012"}, "healthy-012"),
-        ("healthy-012", "healthy-012"),
-    ],
-)
-def test_references_are_told_by_id_and_similarity(reference: object, said: str) -> None:
-    assert reference_words(reference) == said

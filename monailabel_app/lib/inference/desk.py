@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from counterpart.errors import ScanError
+from counterpart.attribution.pictures import ReferencePictures
+from counterpart.errors import CohortError, ScanError
 from counterpart.formats.meta_image import META_SUFFIXES, read_meta
 from counterpart.formats.nifti_image import NIFTI_SUFFIXES, read_nifti
 from counterpart.formats.nrrd_image import NRRD_SUFFIXES, read_nrrd
@@ -20,6 +21,7 @@ from counterpart.results import Result
 from counterpart.scans import Scan, read_scan, write_map
 from counterpart.stored_result import read_result, with_threshold
 from lib.inference.messages import Tell, Values, Work
+from lib.problems import Problem
 
 MASKS = ("mask", "brain")
 _READERS = (
@@ -129,6 +131,36 @@ def table(arguments: Values, tell: Tell) -> Values:
     return {}
 
 
+def reference(arguments: Values, tell: Tell) -> Values:
+    """Write the picture of a healthy reference where a patient's brain lies.
+
+    Args:
+        arguments: ``cohort`` (folder), ``name`` (pseudonym), ``result`` (folder of the patient's
+            result), ``out`` (becomes a ``.nii.gz``).
+        tell: Not called; this takes a moment.
+
+    Raises:
+        Problem: The cohort has no such reference, or is damaged.
+    """
+    name, out = str(arguments["name"]), Path(arguments["out"])
+    known = json.loads((Path(arguments["result"]) / "provenance.json").read_text(encoding="utf-8"))
+    pose = np.array(known["template_from_world"], np.float64).reshape(4, 4)
+    try:
+        pictures = ReferencePictures(Path(arguments["cohort"]))
+        if name not in pictures:
+            error = "The server's cohort has no picture of this healthy reference."
+            hint = "Tell the administrator: the model was trained on another cohort."
+            raise Problem(404, error, hint)
+        with tempfile.TemporaryDirectory(prefix=".reference-", dir=out.parent) as work:
+            pictures.write(name, Path(work) / out.name, pose)
+            os.replace(Path(work) / out.name, out)
+    except CohortError as error:
+        said = "The picture of this healthy reference cannot be read."
+        hint = "Tell the administrator: the prepared cohort on the server is damaged."
+        raise Problem(503, said, hint) from error
+    return {}
+
+
 def _stored(arguments: Values) -> tuple[Scan, Result]:
     scan = read_scan(Path(arguments["scan"]))
     return scan, read_result(Path(arguments["result"]), scan)
@@ -146,4 +178,5 @@ WORKS: dict[str, Work] = {
     "report": report,
     "pack": pack,
     "table": table,
+    "reference": reference,
 }

@@ -5,6 +5,7 @@
     results/<key>/maps/          what the process wrote: maps, findings.json, provenance.json,
                                  and whose they are, as a keyed hash: scan.txt
     results/<key>/views/<view>/  the same by another threshold: mask, findings.json, report
+    results/<key>/references/    its healthy references as they are told, and pictures of them
     results/<key>/used           touched whenever the result is asked for
 
 A result is complete once its folder is there: it comes by one rename.
@@ -24,7 +25,7 @@ from lib.state import StateFolder
 
 logger = logging.getLogger("counterpart.server")
 
-_MAPS, _VIEWS, _USED = "maps", "views", "used"
+_MAPS, _VIEWS, _REFERENCES, _USED = "maps", "views", "references", "used"
 SCAN_FILE = "scan.txt"
 _REFRESH_S = 30.0
 
@@ -69,6 +70,12 @@ class ResultCache:
     def view(self, key: str, name: str) -> Path:
         """The folder of a view of a result, made if it is missing."""
         folder = self._folder(key) / _VIEWS / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def references(self, key: str) -> Path:
+        """The folder of what is told and shown of a result's healthy references."""
+        folder = self._folder(key) / _REFERENCES
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 

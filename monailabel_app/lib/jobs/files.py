@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib.inference.messages import Task
-from lib.jobs.job import RESULTS, Job
+from counterpart.errors import ModelError
+from lib.inference.messages import Task, problem_of
+from lib.jobs.job import REFERENCES, RESULTS, Job
 from lib.jobs.queue import view_arguments, view_of
+from lib.jobs.references import names_withdrawn, read_references
 from lib.problems import Problem, bad_request, conflict, not_found
 from lib.server import Server
+from lib.state import write_json
 
 FORMATS = {
     "findings": ("json", "csv"),
     "report": ("html", "png"),
     "provenance": ("json",),
+    "references": ("json",),
 }
 MAP_FORMATS = ("nii", "nii.gz", "nrrd")
 _OF_VIEW = ("mask", "findings", "report", "provenance")
@@ -59,16 +63,23 @@ def result_file(server: Server, job: Job, name: str, wanted: str | None) -> Resu
         Problem: The job has no results, or there is no such format.
     """
     kind = _format(name, wanted)
-    maps = _maps(server, job)
+    maps = maps_of(server, job)
+    if name == REFERENCES:
+        return _references(server, job, maps)
     view = view_of(job, server.state)
     of_view = bool(view) and name in _OF_VIEW
     folder = server.cache.view(job.key, view) if of_view else maps
     path = folder / f"{name}.{kind}"
     if not path.is_file():
         _make(server, job, maps, folder, name, kind)
-    scan = (job.image or "scan").replace("/", "-")
     digest = server.state.keyed("file", job.key, view if of_view else "", name, kind)
-    return ResultFile(path, f"{scan}_{name}.{kind}", _MEDIA[kind], f'"{digest}"')
+    return ResultFile(path, file_name(job, name, kind), _MEDIA[kind], f'"{digest}"')
+
+
+def file_name(job: Job, name: str, kind: str) -> str:
+    """A name for whoever saves a file of a job."""
+    scan = (job.image or "scan").replace("/", "-")
+    return f"{scan}_{name}.{kind}"
 
 
 def _format(name: str, wanted: str | None) -> str:
@@ -83,17 +94,43 @@ def _format(name: str, wanted: str | None) -> str:
     return wanted
 
 
-def _maps(server: Server, job: Job) -> Path:
+def maps_of(server: Server, job: Job) -> Path:
+    """The folder of a job's result; one that names a reference who was withdrawn is removed.
+
+    Raises:
+        Problem: The job has no results, or no longer; or nobody knows who was withdrawn.
+    """
     if job.state == "failed":
         raise Problem(job.status or 422, job.error or "The job failed.", job.hint or "Ask again.")
     if job.state != "done":
         error = f"The job is {job.state}, so there is no result."
         raise conflict(error, "Wait until its state is 'done'.")
     maps = server.cache.find(job.key)
+    try:
+        if maps is not None and names_withdrawn(maps, job.model["name"] if job.model else ""):
+            server.cache.remove(job.key)
+            maps = None
+    except ModelError as damaged:
+        raise problem_of(damaged) from damaged
     if maps is None:
         error = "The results are no longer kept."
         raise Problem(410, error, "Ask for them again with POST /counterpart/jobs.")
     return maps
+
+
+def _references(server: Server, job: Job, maps: Path) -> ResultFile:
+    """What the result says of its healthy references, and whether this server shows them."""
+    told = read_references(maps)
+    if not told:
+        error = "The model knows no healthy references."
+        hint = "Ask the administrator for a model that does; the other results are there."
+        raise Problem(404, error, hint)
+    viewable = server.settings.references_cohort is not None
+    path = server.cache.references(job.key) / ("viewable.json" if viewable else "named.json")
+    if not path.is_file():
+        write_json(path, {**told, "viewable": viewable})
+    digest = server.state.keyed("file", job.key, REFERENCES, path.name)
+    return ResultFile(path, file_name(job, REFERENCES, "json"), _MEDIA["json"], f'"{digest}"')
 
 
 def _make(server: Server, job: Job, maps: Path, folder: Path, name: str, kind: str) -> None:

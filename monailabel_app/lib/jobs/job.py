@@ -20,8 +20,10 @@ ResultName = Literal[
     "provenance",
     "reconstruction",
     "brain",
+    "references",
 ]
 RESULTS: tuple[ResultName, ...] = get_args(ResultName)
+REFERENCES: ResultName = "references"  # of models that know theirs alone
 _SURE_FROM = 0.08
 
 
@@ -105,6 +107,7 @@ class Job:
         key: Of the computation, by which its results are found.
         model: Name, version and hash of the weights that did the work.
         findings: How many were found.
+        references: Whether the model knows its healthy references.
         error: Why it failed.
         hint: What to do about it.
         status: HTTP status that says how it failed.
@@ -125,12 +128,20 @@ class Job:
     key: str = ""
     model: dict[str, str] | None = None
     findings: int | None = None
+    references: bool = False
     error: str | None = None
     hint: str | None = None
     status: int | None = None
     created: float = field(default_factory=time.time)
     started: float | None = None
     finished: float | None = None
+
+    @property
+    def results(self) -> tuple[ResultName, ...]:
+        """The names of its results; none before it is done."""
+        if self.state != "done":
+            return ()
+        return tuple(name for name in RESULTS if name != REFERENCES or self.references)
 
     @property
     def ended(self) -> bool:

@@ -16,6 +16,7 @@ from lib.inference.link import ProcessLink
 from lib.inference.messages import Cancelled, Task
 from lib.jobs.cache import SCAN_FILE, ResultCache
 from lib.jobs.job import Job, State
+from lib.jobs.references import has_references
 from lib.jobs.store import JobStore
 from lib.problems import Problem
 from lib.state import StateFolder, disk_problem
@@ -195,6 +196,7 @@ class JobQueue:
 
     def _viewed(self, job: Job, maps: Path) -> None:
         """List the findings by another threshold, where one is asked for."""
+        job.references = has_references(maps)
         view = view_of(job, self._state)
         if not view:
             job.findings, job.model = _summary(maps)

@@ -15,10 +15,11 @@ from lib.datastore.names import ARCHIVE_SUFFIXES, SCAN_SUFFIXES, checked_hash, s
 from lib.datastore.receiving import receive_stream, remove
 from lib.datastore.sessions import SessionStore
 from lib.datastore.uploads import Upload
-from lib.jobs.files import result_file
+from lib.jobs.files import ResultFile, result_file
 from lib.jobs.job import Job, JobRequest, JobStatus, ResultName
+from lib.jobs.pictures import picture_file
 from lib.jobs.status import status_of
-from lib.parameters import JobId, ScanHash
+from lib.parameters import JobId, Reference, ScanHash
 from lib.problems import ERRORS, Responses, bad_request
 from lib.server import Server
 
@@ -37,6 +38,10 @@ _FILES: Responses = {
     },
     206: {"description": "A part of the file.", "content": {"application/octet-stream": _FILE}},
     304: {"description": "The client has this very file."},
+}
+_PICTURE: Responses = {
+    **_FILES,
+    200: {"description": "The file.", "content": {"application/gzip": _FILE}},
 }
 
 
@@ -112,6 +117,7 @@ def job_routes(server: Server) -> APIRouter:
     router = APIRouter(prefix="/counterpart/jobs", tags=["Jobs"], responses=ERRORS)
     _add_asking(router, server)
     _add_results(router, server)
+    _add_references(router, server)
     return router
 
 
@@ -180,24 +186,55 @@ def _add_results(router: APIRouter, server: Server) -> None:
     ) -> Response:
         """Maps are `nii`, `nii.gz` or `nrrd`; findings `json` or `csv`; the report `html` or `png`.
 
-        Answers to `Range`, `If-Range` and `If-None-Match`.
+        The most similar healthy references are `json`, of models that know theirs alone; they are
+        those of the counterpart, by whichever threshold the findings are listed. Answers to
+        `Range`, `If-Range` and `If-None-Match`.
         """
         job = server.job(job_id)
         server.note(request, job)
         file = await run_in_threadpool(result_file, server, job, name, format)
-        headers = {"ETag": file.etag, "Cache-Control": "private, no-cache"}
-        if file.media_type.startswith("text/html"):
-            headers["Content-Security-Policy"] = _REPORT_POLICY
-        tags = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
-        if file.etag in tags or "*" in tags:
-            return Response(status_code=304, headers=headers)
-        return FileResponse(
-            file.path,
-            headers=headers,
-            media_type=file.media_type,
-            filename=file.name,
-            content_disposition_type="inline" if name == "report" else "attachment",
-        )
+        shown = "inline" if name == "report" else "attachment"
+        return _sent(file, if_none_match, shown)
+
+
+def _add_references(router: APIRouter, server: Server) -> None:
+    @router.get(
+        "/{job_id}/references/{reference}",
+        summary="The picture of a healthy reference that a finished job names",
+        response_class=FileResponse,
+        responses=_PICTURE,
+    )
+    async def get_reference(
+        request: Request,
+        job_id: JobId,
+        reference: Reference,
+        if_none_match: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        """`nii.gz`: the prepared scan, without face and skull, where the patient's brain lies.
+
+        Only where the administrator allows it; `viewable` of the result `references` says so.
+        """
+        job = server.job(job_id)
+        server.note(request, job)
+        file = await run_in_threadpool(picture_file, server, job, reference)
+        return _sent(file, if_none_match)
+
+
+def _sent(file: ResultFile, if_none_match: str | None, shown: str = "attachment") -> Response:
+    """A file of a job, unless the client has it."""
+    headers = {"ETag": file.etag, "Cache-Control": "private, no-cache"}
+    if file.media_type.startswith("text/html"):
+        headers["Content-Security-Policy"] = _REPORT_POLICY
+    tags = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
+    if file.etag in tags or "*" in tags:
+        return Response(status_code=304, headers=headers)
+    return FileResponse(
+        file.path,
+        headers=headers,
+        media_type=file.media_type,
+        filename=file.name,
+        content_disposition_type=shown,
+    )
 
 
 async def _events(server: Server, job: Job, root: str) -> AsyncIterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from counterpart.results import DISCLAIMER
-from lib.jobs.job import RESULTS, Job, JobOptions, JobStatus, ModelName
+from lib.jobs.job import Job, JobOptions, JobStatus, ModelName
 from lib.jobs.queue import JobQueue
 
 
@@ -35,6 +35,6 @@ def status_of(job: Job, queue: JobQueue, root: str = "") -> JobStatus:
         findings=job.findings if job.state == "done" else None,
         error=job.error if job.state == "failed" else None,
         hint=job.hint if job.state == "failed" else None,
-        results={name: f"{base}/{name}" for name in RESULTS} if job.state == "done" else {},
+        results={name: f"{base}/{name}" for name in job.results},
         disclaimer=DISCLAIMER,
     )

@@ -1,4 +1,4 @@
-"""Checks what a job's findings and provenance say, before anything of it reaches the scene."""
+"""Checks what a job's findings, references and provenance say, before it reaches the scene."""
 
 from __future__ import annotations
 
@@ -37,6 +37,33 @@ def check_findings(findings: Mapping[str, Any]) -> None:
             _check_finding(one, number)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         why = _("its findings are not of the agreed form ({what})").format(what=error)
+        raise nonsense(why) from error
+
+
+def check_references(references: Mapping[str, Any]) -> None:
+    """Check the most similar healthy references of a job.
+
+    Args:
+        references: ``references``, and what of ``p_value``, ``held_out``, ``withdrawn``, ``note``
+            and ``viewable`` the server knows.
+
+    Raises:
+        ServerProblem: They are not of the agreed shape (kind ``nonsense``).
+    """
+    try:
+        _check_finite(references)
+        _expect(_is_list(references["references"], dict), "references")
+        for one in references["references"]:
+            _expect(isinstance(one["id"], str) and one["id"] != "", "id")
+            for name in ("similarity", "rise"):
+                _expect(isinstance(one.get(name, 0.0), (int, float)), name)
+        _check_share(references.get("p_value"))
+        for name in ("held_out", "withdrawn"):
+            _expect(references.get(name, 0) >= 0, name)
+        _expect(isinstance(references.get("note", ""), str), "note")
+        _expect(isinstance(references.get("viewable", False), bool), "viewable")
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        why = _("its references are not of the agreed form ({what})").format(what=error)
         raise nonsense(why) from error
 
 

@@ -191,10 +191,38 @@ class ServerClient:
         with self._exchange.answer(request, stop) as answer:
             _save(answer, path, tell, stop, most_bytes)
 
+    def fetch_reference(
+        self,
+        job_id: str,
+        reference: str,
+        path: Path,
+        tell: Tell,
+        stop: threading.Event,
+        *,
+        most_bytes: int = MOST_FILE_BYTES,
+    ) -> None:
+        """Write the picture of a healthy reference to a file, which appears once it is complete.
+
+        Args:
+            job_id: Of the job that names it.
+            reference: Its pseudonym.
+            path: The file, ``.nii.gz``; it is replaced.
+            tell: Is told the fraction that is there.
+            stop: Ends it.
+            most_bytes: A longer file is refused.
+
+        Raises:
+            Stopped: ``stop`` was set.
+        """
+        address = f"{_job_path(job_id)}/references/{_quoted(reference)}"
+        request = Request("GET", address, wait_s=_PATIENT_S, whole_s=None)
+        with self._exchange.answer(request, stop) as answer:
+            _save(answer, path, tell, stop, most_bytes)
+
     def fetch_json(
         self, job_id: str, name: str, stop: Optional[threading.Event] = None
     ) -> dict[str, Any]:
-        """One result of a job that is JSON: ``findings``, ``provenance``."""
+        """One result of a job that is JSON: ``findings``, ``provenance``, ``references``."""
         return self._json(Request("GET", _result_path(job_id, name)), stop)
 
     def mark_healthy(self, image: str, healthy: bool) -> None:

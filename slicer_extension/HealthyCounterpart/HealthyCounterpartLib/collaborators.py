@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from HealthyCounterpartLib.known_jobs import Settings
     from HealthyCounterpartLib.scene.counterpart_scene import CounterpartScene
     from HealthyCounterpartLib.view_state import ViewState
-    from HealthyCounterpartLib.worker import Worker
+    from HealthyCounterpartLib.worker import Event, Work, Worker
 
 
 class Panel(Protocol):
@@ -24,6 +24,16 @@ class Panel(Protocol):
 
     def finish_typing(self) -> None:
         """Tell the controller what was typed and not told yet."""
+
+
+class Taker(Protocol):
+    """What has work under way, and takes what it brings."""
+
+    def is_mine(self, work: Work) -> bool:
+        """Whether this is its work."""
+
+    def take(self, event: Event) -> None:
+        """One event of its work."""
 
 
 def local_time() -> str:

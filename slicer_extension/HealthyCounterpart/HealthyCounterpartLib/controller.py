@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from HealthyCounterpartLib.administration import KINDS as ADMINISTRATION
 from HealthyCounterpartLib.administration import Administration
-from HealthyCounterpartLib.collaborators import Collaborators, Panel, Parameters
+from HealthyCounterpartLib.collaborators import Collaborators, Panel, Parameters, Taker
 from HealthyCounterpartLib.connection import KIND as CONNECT
 from HealthyCounterpartLib.connection import Connection
-from HealthyCounterpartLib.exports import REPORT, Exports
+from HealthyCounterpartLib.exports import Exports
 from HealthyCounterpartLib.finding_row import ACCEPTED, REJECTED
 from HealthyCounterpartLib.generation import KIND as GENERATE
 from HealthyCounterpartLib.generation import Generation, remove_old_folders
-from HealthyCounterpartLib.panel_state import connection_state, generation_state, review_state
+from HealthyCounterpartLib.panel_state import state_of_parts
 from HealthyCounterpartLib.problems import CounterpartProblem
+from HealthyCounterpartLib.reference_pictures import ReferencePictures
 from HealthyCounterpartLib.review import Review
 from HealthyCounterpartLib.translation import _
 from HealthyCounterpartLib.view_state import BAD, Line, Notice, ViewState
-from HealthyCounterpartLib.waiting_job import KIND as WAITING_JOB
 from HealthyCounterpartLib.waiting_job import WaitingJob
 from HealthyCounterpartLib.words import problem_line
 from HealthyCounterpartLib.worker import Broke, Cancelled, Event, Finished, Told
@@ -58,6 +58,8 @@ class Controller:
         self.waiting = WaitingJob(collaborators, self.connection, self.generation.jobs)
         self.exports = Exports(collaborators, self.connection, self._notice)
         self.administration = Administration(collaborators, self.connection)
+        self.references = ReferencePictures(collaborators, self.connection, self.review)
+        self._takers: tuple[Taker, ...] = (self.waiting, self.exports, self.references)
         self._from_server = False
         self._study = ""
         self._entered = True
@@ -117,6 +119,7 @@ class Controller:
     def close(self) -> None:
         """The module goes away; what the server is doing goes on."""
         self.panel = None
+        self.references.close()
         self.generation.leave()
         self._with.worker.close()
         self.generation.close()
@@ -246,6 +249,14 @@ class Controller:
         """Say something of the selected finding."""
         self._do(lambda: self.review.comment(text))
 
+    def choose_reference(self, row: int) -> None:
+        """Show a healthy reference beside the scan."""
+        self._do(lambda: self.references.choose(row))
+
+    def cancel_reference(self) -> None:
+        """Fetch the healthy reference no more."""
+        self._do(self.references.cancel)
+
     def export(self, kind: str, path: Path) -> None:
         """Write the segmentation, the maps, the table, or the server's report.
 
@@ -291,10 +302,9 @@ class Controller:
                 self.administration.answered(kind, event.value)
             elif isinstance(event, Broke):
                 self.administration.failed(kind, event.problem)
-        elif kind == WAITING_JOB and self.waiting.is_mine(work):
-            self.waiting.take(event)
-        elif kind == REPORT and self.exports.is_mine(work):
-            self.exports.take(event)
+        for one in self._takers:
+            if one.is_mine(work):
+                one.take(event)
 
     def _take_connection(self, event: Event) -> None:
         if isinstance(event, Finished):
@@ -352,9 +362,7 @@ class Controller:
                 known_job=self.waiting.words if not self.generation.busy else "",
                 message=self._notice.line,
                 administrator=self.administration.state(self._chosen_study()),
-                **connection_state(self.connection),
-                **generation_state(self.generation),
-                **review_state(self.review),
+                **state_of_parts(self.connection, self.generation, self.review, self.references),
             )
         )
 

@@ -1,4 +1,4 @@
-"""Says in a slice view that what it shows was made by a model, and which side is which."""
+"""Says in a slice view whose or whose work it shows, and which side is which."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 import vtk
 
 from HealthyCounterpartLib.direction_letters import edge_letters, new_letters
-from HealthyCounterpartLib.scene.layers import shows_synthesised
-from HealthyCounterpartLib.scene.layouts import ROW_VIEWS
-from HealthyCounterpartLib.scene.marks import DISCLAIMER
+from HealthyCounterpartLib.scene.layers import note_of
+from HealthyCounterpartLib.scene.layouts import BESIDE_VIEWS, ROW_VIEWS
 from HealthyCounterpartLib.scene.runs import every_node
 from HealthyCounterpartLib.view_text import RIGHT, TOP, new_view_text
 
 FONT_SIZE = 14
+_ROWS = (*ROW_VIEWS, *BESIDE_VIEWS)
 _YELLOW = (1.0, 0.85, 0.3)
 
 
 class CornerNotes:
-    """Keeps the note in the top right corner of each view that shows a synthesised volume.
+    """Keeps the note in the top right corner of each view with more than the patient's own scan.
 
     The letters of the patient's directions stand at such a view's left and right edge.
 
@@ -45,9 +45,9 @@ class CornerNotes:
         for view in set(self._notes) - set(composites):
             self._take_away(view)
         for view, composite in composites.items():
-            noted = shows_synthesised(self._scene, composite)
+            noted = note_of(self._scene, composite)
             # The scan beside its counterpart has sides, too.
-            lettered = noted or (view in ROW_VIEWS and composite.GetBackgroundVolumeID())
+            lettered = noted or (view in _ROWS and composite.GetBackgroundVolumeID())
             self._put(view, noted) if lettered else self._take_away(view)
         for node in every_node(self._scene, "vtkMRMLSliceNode"):
             if node.GetLayoutName() in self._notes:
@@ -81,7 +81,7 @@ class CornerNotes:
     def _modified(self, *_event: Any) -> None:
         self.update()
 
-    def _put(self, view: str, noted: bool) -> None:
+    def _put(self, view: str, noted: str) -> None:
         renderer = self._renderer_of(view)
         if view in self._notes and self._notes[view][0] is not renderer:
             self._take_away(view)
@@ -92,7 +92,9 @@ class CornerNotes:
             for actor in actors:
                 renderer.AddViewProp(actor)
             self._notes[view] = (renderer, actors)
-        self._notes[view][1][0].SetVisibility(noted)
+        note = self._notes[view][1][0]
+        note.SetInput(noted)
+        note.SetVisibility(bool(noted))
 
     def _take_away(self, view: str) -> None:
         if view in self._notes:
@@ -102,6 +104,4 @@ class CornerNotes:
 
 
 def _new_note() -> vtk.vtkTextActor:
-    note = new_view_text(RIGHT, TOP, FONT_SIZE, _YELLOW)
-    note.SetInput(DISCLAIMER)
-    return note
+    return new_view_text(RIGHT, TOP, FONT_SIZE, _YELLOW)

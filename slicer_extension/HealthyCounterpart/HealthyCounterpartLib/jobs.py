@@ -8,12 +8,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Optional, TypeVar
 
-from HealthyCounterpartLib.arrivals import check_findings, check_provenance
+from HealthyCounterpartLib.arrivals import check_findings, check_provenance, check_references
 from HealthyCounterpartLib.client import MOST_FILE_BYTES, ServerClient
 from HealthyCounterpartLib.problems import CounterpartProblem, ScanProblem, ServerProblem
 from HealthyCounterpartLib.scan_files import SUFFIX, file_bytes, write_scan
@@ -67,7 +67,8 @@ class Delivery:
         files: By name: ``counterpart``, ``residual``, ``anomaly``, ``mask``, as ``.nii``.
         findings: As the server lists them, checked.
         provenance: As the server wrote it down, checked.
-        references: Nearest healthy references, where the server offers them.
+        references: Most similar healthy references, as the server lists them, checked; empty where
+            it offers none.
         scan_sha256: Hash of the scan that was sent; empty for a study of the server.
     """
 
@@ -75,7 +76,7 @@ class Delivery:
     files: Mapping[str, Path]
     findings: Mapping[str, Any]
     provenance: Mapping[str, Any]
-    references: tuple[Any, ...] = ()
+    references: Mapping[str, Any] = field(default_factory=dict)
     scan_sha256: str = ""
 
 
@@ -289,10 +290,10 @@ class _Generation:
         provenance = self._patiently(lambda: self._json(job, "provenance"))
         check_findings(findings)
         check_provenance(provenance, job.model)
-        references = ()
+        references: Mapping[str, Any] = {}
         if _REFERENCES in job.results:
-            listed = self._patiently(lambda: self._json(job, _REFERENCES)).get(_REFERENCES)
-            references = tuple(listed) if isinstance(listed, list) else ()
+            references = self._patiently(lambda: self._json(job, _REFERENCES))
+            check_references(references)
         files = {}
         for number, name in enumerate(RESULTS):
             files[name] = self._folder / f"{name}.nii"

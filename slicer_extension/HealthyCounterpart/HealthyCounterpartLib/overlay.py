@@ -9,7 +9,8 @@ MAPS = (SCORE, RESIDUAL)
 BOTH, BRIGHTER_ONLY, DARKER_ONLY = "both", "brighter", "darker"
 SIGNS = (BOTH, BRIGHTER_ONLY, DARKER_ONLY)
 FOUR_UP, ROW, SINGLE = "four-up", "row", "single"
-LAYOUTS = (FOUR_UP, ROW, SINGLE)
+BESIDE = "beside"  # the scan and a healthy reference
+LAYOUTS = (FOUR_UP, ROW, SINGLE, BESIDE)
 SCORE_UNIT, RESIDUAL_UNIT = "score", "spreads"
 
 

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 from HealthyCounterpartLib.connection import Connection
 from HealthyCounterpartLib.findings import evidence_line
 from HealthyCounterpartLib.generation import Generation
+from HealthyCounterpartLib.healthy_references import references_sentence
 from HealthyCounterpartLib.overlay import RESIDUAL_UNIT, SCORE, SCORE_UNIT
+from HealthyCounterpartLib.reference_pictures import ReferencePictures
 from HealthyCounterpartLib.review import Review
-from HealthyCounterpartLib.words import reference_words
+from HealthyCounterpartLib.translation import _
+from HealthyCounterpartLib.view_state import Line, ReferencesState
+
+
+def state_of_parts(
+    connection: Connection, generation: Generation, review: Review, pictures: ReferencePictures
+) -> dict[str, Any]:
+    """What all of them give."""
+    return {
+        **connection_state(connection),
+        **generation_state(generation),
+        **review_state(review),
+        **references_state(review, pictures),
+    }
 
 
 def connection_state(connection: Connection) -> dict[str, Any]:
@@ -46,7 +61,35 @@ def review_state(review: Review) -> dict[str, Any]:
         ),
         "evidence": evidence_line(review.rows, review.facts.evidence),
         "warnings": tuple(review.facts.warnings),
-        "references": tuple(reference_words(one) for one in review.facts.references),
         "findings": review.rows,
         "selected": review.row,
     }
+
+
+def references_state(review: Review, pictures: ReferencePictures) -> dict[str, Any]:
+    """The references' field of `ViewState`."""
+    references = review.references
+    if review.run is None or references is None:
+        return {}
+    ids = [one.id for one in references.ranked]
+    policy = _("The server's policy gives ids and similarity alone; it shows no reference's scan.")
+    told = pictures.line
+    if not told.text and ids and not references.viewable:
+        told = Line(policy)
+    state = ReferencesState(
+        offered=True,
+        sentence=references_sentence(references),
+        rows=tuple(
+            (one.id, _digits(one.similarity), _digits(one.rise, sign="+"))
+            for one in references.ranked
+        ),
+        selected=ids.index(pictures.chosen) if pictures.chosen in ids else -1,
+        line=told,
+        progress=pictures.progress,
+        beside=bool(review.shown_reference),
+    )
+    return {"references": state}
+
+
+def _digits(value: Optional[float], sign: str = "") -> str:
+    return "–" if value is None else f"{value:{sign}.3f}"

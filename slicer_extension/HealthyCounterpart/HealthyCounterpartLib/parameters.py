@@ -20,7 +20,7 @@ class ParameterFields:
         hideBelow: Absolute values below are transparent.
         saturateAbove: Absolute values from here have the strongest colour.
         opacity: Of the map, 0 to 1.
-        layout: ``four-up``, ``row`` or ``single``.
+        layout: ``four-up``, ``row``, ``single`` or ``beside``.
         run: Name of the shown run; empty for none.
     """
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Optional
 from HealthyCounterpartLib.collaborators import Collaborators, Parameters
 from HealthyCounterpartLib.finding_row import ACCEPTED, OPEN, REJECTED, FindingRow
 from HealthyCounterpartLib.findings import VOLUME, in_order
-from HealthyCounterpartLib.overlay import LAYOUTS, MAPS, SIGNS, Overlay
+from HealthyCounterpartLib.healthy_references import References, read_references
+from HealthyCounterpartLib.overlay import BESIDE, LAYOUTS, MAPS, SIGNS, Overlay
 
 if TYPE_CHECKING:
     from HealthyCounterpartLib.scene.provenance import RunFacts
@@ -31,6 +32,8 @@ class Review:
         self.runs: tuple[Run, ...] = ()
         self.run: Optional[Run] = None
         self.facts: Optional[RunFacts] = None
+        self.references: Optional[References] = None
+        self.shown_reference = ""  # pseudonym of the one that lies beside the scan
         self.rows: tuple[FindingRow, ...] = ()
         self.sorted_by = VOLUME
         self.selected: Optional[int] = None  # number of a finding
@@ -53,8 +56,10 @@ class Review:
 
     @property
     def layout(self) -> str:
-        """As the parameters say."""
-        return self._parameters.layout if self._parameters.layout in LAYOUTS else LAYOUTS[0]
+        """As the parameters say; without a reference there is nothing to lie beside the scan."""
+        kept = self._parameters.layout
+        possible = kept in LAYOUTS and (kept != BESIDE or bool(self.shown_reference))
+        return kept if possible else LAYOUTS[0]
 
     @property
     def row(self) -> int:
@@ -77,6 +82,7 @@ class Review:
             self._take(run, fresh=False)
         else:
             self.run = run
+            self.shown_reference = self._scene.reference_of(run)
             self.read_rows()
 
     def open(self, run: Run) -> None:
@@ -144,6 +150,14 @@ class Review:
             self._parameters.layout = name
             self._show()
 
+    def show_beside(self) -> None:
+        """Show the healthy reference of the run beside its scan, at the finding looked at."""
+        if self.run is not None:
+            self.shown_reference = self._scene.reference_of(self.run)
+            if self.selected is None and self.rows:
+                self.selected = self.rows[0].number
+            self.set_layout(BESIDE)
+
     def hold_original(self, held: bool) -> None:
         """Show the scan alone while a button is held."""
         if self.run is not None:
@@ -199,12 +213,13 @@ class Review:
             "segmentation": self._scene.export_segmentation,
             "table": self._scene.export_table,
         }[kind]
-        write(self.run, path, overwrite=True)
-        return [path]
+        return list(write(self.run, path, overwrite=True) or [path])
 
     def _take(self, run: Optional[Run], *, fresh: bool) -> None:
         self.run, self.selected, self._shown = run, None, None
         self.facts = self._scene.facts(run) if run is not None else None
+        self.references = read_references(self.facts.references) if self.facts else None
+        self.shown_reference = self._scene.reference_of(run) if run is not None else ""
         self.read_rows()
         if run is None:
             return

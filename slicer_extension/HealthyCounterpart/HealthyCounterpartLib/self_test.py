@@ -186,7 +186,7 @@ def new_delivery(folder: Path) -> Delivery:
             "weights_sha256": WEIGHTS,
             "contrast": "FLAIR",
         },
-        references=(),
+        references={},
         scan_sha256=WEIGHTS,
     )
 

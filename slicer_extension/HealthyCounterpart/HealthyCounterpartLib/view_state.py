@@ -78,6 +78,29 @@ class AdministratorState:
 
 
 @dataclass(frozen=True)
+class ReferencesState:
+    """The most similar healthy references.
+
+    Args:
+        offered: Whether the server offers any; without them nothing is there.
+        sentence: What they are worth, in plain words.
+        rows: Reference, similarity and rise, as the table shows them.
+        selected: Row of the one that is fetched or lies beside the scan; -1 for none.
+        line: What the server allows, or what happened last.
+        progress: Of the one that is fetched; None for none.
+        beside: Whether one lies beside the scan.
+    """
+
+    offered: bool = False
+    sentence: str = ""
+    rows: tuple[tuple[str, str, str], ...] = ()
+    selected: int = -1
+    line: Line = field(default_factory=Line)
+    progress: Optional[Progress] = None
+    beside: bool = False
+
+
+@dataclass(frozen=True)
 class ViewState:
     """The whole panel.
 
@@ -98,14 +121,14 @@ class ViewState:
         run: Index of the one that is shown; -1 for none.
         evidence: What the findings are worth, in plain words.
         warnings: What is doubtful about this scan.
-        references: Nearest healthy references, where the server offers them.
+        references: Most similar healthy references, where the server offers them.
         findings: Rows in the order of the table.
         selected: Row; -1 for none.
         sorted_by: ``volume`` or ``peak``.
         overlay: How the map is shown.
         slider_maximum: Upper end of the slider with two ends.
         unit: Of the slider.
-        layout: ``four-up``, ``row`` or ``single``.
+        layout: ``four-up``, ``row``, ``single`` or ``beside``.
         administrator: The folded section.
     """
 
@@ -125,7 +148,7 @@ class ViewState:
     run: int = -1
     evidence: Line = field(default_factory=Line)
     warnings: tuple[str, ...] = ()
-    references: tuple[str, ...] = ()
+    references: ReferencesState = field(default_factory=ReferencesState)
     findings: tuple[FindingRow, ...] = ()
     selected: int = -1
     sorted_by: str = "volume"

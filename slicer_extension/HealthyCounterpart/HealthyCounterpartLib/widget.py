@@ -13,6 +13,7 @@ from HealthyCounterpartLib.dialogs import asker
 from HealthyCounterpartLib.panel.administrator_section import AdministratorSection
 from HealthyCounterpartLib.panel.display_section import DisplaySection
 from HealthyCounterpartLib.panel.findings_section import FindingsSection
+from HealthyCounterpartLib.panel.references_section import ReferencesSection
 from HealthyCounterpartLib.panel.scan_section import ScanSection
 from HealthyCounterpartLib.panel.server_section import ServerSection
 from HealthyCounterpartLib.panel.setters import Setters
@@ -43,6 +44,7 @@ class PanelWidget:
             ScanSection(ui, controller, self._setters),
             DisplaySection(ui, controller, self._setters),
             self._findings,
+            ReferencesSection(ui, qt, controller, self._setters),
             AdministratorSection(ui, controller, self._setters),
         )
 

@@ -67,16 +67,6 @@ def job_progress(told: JobProgress) -> Progress:
     return Progress(text, told.fraction)
 
 
-def reference_words(reference: Any) -> str:
-    """A healthy reference that a server names: its pseudonymous id, and how similar it is."""
-    if not isinstance(reference, Mapping):
-        return str(reference)
-    name, similarity = str(reference.get("id", "")), reference.get("similarity")
-    if isinstance(similarity, (int, float)):
-        return _("{id}, similarity {similarity:.2f}").format(id=name, similarity=similarity)
-    return name
-
-
 def _waiting(position: Optional[int]) -> str:
     if not position:
         return _("Waiting for the server")

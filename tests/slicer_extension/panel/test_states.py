@@ -202,13 +202,6 @@ def test_fewer_findings_leave_no_rows_behind(a_panel: Any, a_run_state: ViewStat
         assert table.currentRow() == count - 1
 
 
-def test_references_are_named(a_panel: Any) -> None:
-    a_panel.widget.show(ViewState(references=("healthy-1, similarity 0.93", "healthy-2")))
-    assert a_panel.ui.referencesLine.text() == (
-        "Nearest healthy references: healthy-1, similarity 0.93; healthy-2"
-    )
-
-
 def test_the_administrator_sees_more(a_panel: Any) -> None:
     a_panel.widget.show(ViewState())
     assert a_panel.ui.administratorSection.isHidden()

@@ -140,6 +140,7 @@ def test_words_of_a_server_are_never_taken_for_markup(
     the_widgets: list[ElementTree.Element],
 ) -> None:
     escaped = {"serverLine", "messageLine", "evidenceLine", "cohortLine", "trainingLine"}
+    escaped.add("referenceLine")
     for widget in the_widgets:
         if widget.get("class") == "QLabel" and not texts(widget, "buddy"):
             name = widget.get("name")

@@ -23,6 +23,7 @@ PLAIN_BUTTONS = {
     "fourUpButton": ("set_layout", "four-up"),
     "rowButton": ("set_layout", "row"),
     "singleButton": ("set_layout", "single"),
+    "besideButton": ("set_layout", "beside"),
     "previousButton": ("previous_finding",),
     "nextButton": ("next_finding",),
     "acceptButton": ("accept_finding",),

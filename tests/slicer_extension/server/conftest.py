@@ -13,6 +13,7 @@ import pytest
 from a_server import SAMPLES, AServer
 from a_session import ASession, Open
 from certificates import make_certificates
+from healthy_references import names_of, write_small_cohort
 from job_listener import ClientOf, Listener, ScanOf
 from people import GUARDED, TOKENS, write_token_file
 
@@ -21,6 +22,8 @@ from HealthyCounterpartLib.client import ServerClient
 from HealthyCounterpartLib.jobs import Delivery, generate
 from HealthyCounterpartLib.scan_source import SceneScan
 from HealthyCounterpartLib.scene.arrival import add_study
+
+COHORT = "cohort"
 
 
 @dataclass(frozen=True)
@@ -34,15 +37,22 @@ class FirstRun:
 
 @pytest.fixture(scope="session")
 def the_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AServer]:
-    """A running server that wants tokens; asks as the administrator."""
-    server = AServer(
-        tmp_path_factory.mktemp("server"), dict(GUARDED), host="0.0.0.0", token=TOKENS["admin"]
-    )
+    """A running server that wants tokens and shows references; asks as the administrator."""
+    folder = tmp_path_factory.mktemp("server")
+    known = {**GUARDED, "COUNTERPART_REFERENCES_COHORT": str(folder / COHORT)}
+    write_small_cohort(folder / COHORT)
+    server = AServer(folder, known, host="0.0.0.0", token=TOKENS["admin"])
     server.prepare()
     write_token_file(server)
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def the_cohort(the_server: AServer) -> tuple[str, ...]:
+    """Pseudonyms of the three healthy references whom the server could show."""
+    return names_of(the_server.folder / COHORT)
 
 
 @pytest.fixture(scope="session")

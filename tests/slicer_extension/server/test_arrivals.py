@@ -10,7 +10,7 @@ from job_listener import Listener
 from small_server import Replies, Reply, json_reply, small_server
 
 from HealthyCounterpartLib.address import ServerAddress
-from HealthyCounterpartLib.arrivals import check_findings, check_provenance
+from HealthyCounterpartLib.arrivals import check_findings, check_provenance, check_references
 from HealthyCounterpartLib.client import ServerClient
 from HealthyCounterpartLib.jobs import RESULTS, Delivery, generate
 from HealthyCounterpartLib.problems import ArrivalProblem, CounterpartProblem, ServerProblem
@@ -45,6 +45,17 @@ FINDINGS: dict[str, Any] = {
     "findings": [FINDING],
 }
 PROVENANCE = {"weights_sha256": MODEL["weights_sha256"], "contrast": "FLAIR", "spread": 42.1}
+REFERENCES: dict[str, Any] = {
+    "disclaimer": "AI-generated, research use only",
+    "heading": "Most similar healthy references",
+    "references": [{"id": "reference-0a1b2c3d4e", "similarity": 0.8123, "rise": 0.0312}],
+    "largest_rise": 0.0312,
+    "p_value": 0.21,
+    "held_out": 60,
+    "withdrawn": 0,
+    "note": "",
+    "viewable": True,
+}
 Change = Callable[[dict[str, Any]], object]
 
 
@@ -91,6 +102,37 @@ def test_findings_of_another_form_are_refused(change: Change) -> None:
     assert caught.value.kind == "nonsense"
 
 
+def test_references_of_the_agreed_form_pass_with_or_without_what_is_new() -> None:
+    check_references(REFERENCES)
+    check_references({**REFERENCES, "references": [], "p_value": None, "note": "Nothing."})
+    check_references({"references": [{"id": "reference-1", "similarity": 0.9}]})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda said: said.pop("references"),
+        lambda said: said.update(references={}),
+        lambda said: said.update(references=["reference-1"]),
+        lambda said: said["references"][0].pop("id"),
+        lambda said: said["references"][0].update(id=""),
+        lambda said: said["references"][0].update(similarity="0.8"),
+        lambda said: said["references"][0].update(rise=float("inf")),
+        lambda said: said.update(p_value=1.5),
+        lambda said: said.update(held_out=-1),
+        lambda said: said.update(withdrawn=None),
+        lambda said: said.update(note=None),
+        lambda said: said.update(viewable="yes"),
+    ],
+)
+def test_references_of_another_form_are_refused(change: Change) -> None:
+    said = copy.deepcopy(REFERENCES)
+    change(said)
+    with pytest.raises(ServerProblem, match="references are not of the agreed form") as caught:
+        check_references(said)
+    assert caught.value.kind == "nonsense"
+
+
 def test_provenance_of_other_weights_or_another_form_is_refused() -> None:
     other = ModelName("healthy-brain", "0.2.0", "cd" * 32)
     for model in (other, None):
@@ -111,7 +153,7 @@ def replies(**changed: Reply) -> Replies:
         "job": json_reply(job),
         "findings": json_reply(FINDINGS),
         "provenance": json_reply(PROVENANCE),
-        "references": json_reply({"references": [{"subject": "a"}, {"subject": "b"}]}),
+        "references": json_reply(REFERENCES),
         **{name: (200, {}, name.encode()) for name in RESULTS},
         **changed,
     }
@@ -128,7 +170,7 @@ def delivered(folder: Path, **changed: Reply) -> Delivery:
 
 def test_references_come_along_where_the_server_offers_them(tmp_path: Path) -> None:
     delivery = delivered(tmp_path)
-    assert [one["subject"] for one in delivery.references] == ["a", "b"]
+    assert delivery.references == REFERENCES
     assert {path.read_text() for path in delivery.files.values()} == set(RESULTS)
     assert {path.name for path in tmp_path.iterdir()} == {f"{name}.nii" for name in RESULTS}
 

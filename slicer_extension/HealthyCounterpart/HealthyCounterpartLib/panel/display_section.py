@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from HealthyCounterpartLib.overlay import (
+    BESIDE,
     FOUR_UP,
     MAPS,
     RESIDUAL_UNIT,
@@ -17,7 +18,12 @@ from HealthyCounterpartLib.panel.setters import Setters, always, index_of
 from HealthyCounterpartLib.translation import _
 from HealthyCounterpartLib.view_state import ViewState
 
-LAYOUT_BUTTONS = {FOUR_UP: "fourUpButton", ROW: "rowButton", SINGLE: "singleButton"}
+LAYOUT_BUTTONS = {
+    FOUR_UP: "fourUpButton",
+    ROW: "rowButton",
+    SINGLE: "singleButton",
+    BESIDE: "besideButton",
+}
 _STEPS = 500  # of the slider
 _SPIN_STEPS = 100
 
@@ -62,6 +68,7 @@ class DisplaySection:
         self._set.chosen("signSelector", SIGNS.index(overlay.sign))
         for layout, name in LAYOUT_BUTTONS.items():
             self._set.checked(name, layout == state.layout)
+        self._set.enabled("besideButton", state.references.beside)
         self._show_limits(state)
 
     def _show_limits(self, state: ViewState) -> None:

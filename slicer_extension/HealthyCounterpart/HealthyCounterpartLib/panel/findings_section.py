@@ -71,9 +71,6 @@ class FindingsSection:
         self._set.enabled("findingsFrame", state.run >= 0)
         self._set.line("evidenceLine", state.evidence)
         self._set.words("warningsLine", "\n".join(f"⚠ {one}" for one in state.warnings))
-        references = _("Nearest healthy references: {references}")
-        told = references.format(references="; ".join(state.references))
-        self._set.words("referencesLine", told if state.references else "")
         order = ORDERS.index(state.sorted_by) if state.sorted_by in ORDERS else 0
         self._set.chosen("sortSelector", order)
         self._set.put("findingsTable", "order", order, lambda _table: self._mark_order(order))

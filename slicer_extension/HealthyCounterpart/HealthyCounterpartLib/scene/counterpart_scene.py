@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 from HealthyCounterpartLib.finding_row import STATES, FindingRow
-from HealthyCounterpartLib.overlay import Overlay
+from HealthyCounterpartLib.healthy_references import read_references
+from HealthyCounterpartLib.overlay import BESIDE, Overlay
 from HealthyCounterpartLib.problems import CounterpartProblem
 from HealthyCounterpartLib.scan_source import SceneScan
 from HealthyCounterpartLib.scene import (
@@ -17,6 +18,7 @@ from HealthyCounterpartLib.scene import (
     layouts,
     marks,
     reach,
+    reference_volume,
     review,
     runs,
     scans,
@@ -29,6 +31,7 @@ from HealthyCounterpartLib.translation import _
 
 if TYPE_CHECKING:
     from HealthyCounterpartLib.jobs import Delivery
+    from HealthyCounterpartLib.reference_files import ReferencePicture
 
 
 class CounterpartScene:
@@ -92,6 +95,15 @@ class CounterpartScene:
         """The runs of the scene, newest first."""
         return runs.runs_of(self._scene)
 
+    def add_reference(self, run: Run, picture: ReferencePicture) -> None:
+        """Put a healthy reference beside a run's scan: see `reference_volume.add_reference`."""
+        reference_volume.add_reference(self._scene, self._now(run), picture)
+
+    def reference_of(self, run: Run) -> str:
+        """Pseudonym of the healthy reference that lies beside a run's scan; empty for none."""
+        volume = self._now(run).reference
+        return (volume.GetAttribute(marks.REFERENCE_ID) or "") if volume is not None else ""
+
     def rows(self, run: Run) -> list[FindingRow]:
         """The findings, with states and comments.
 
@@ -134,7 +146,7 @@ class CounterpartScene:
         Args:
             run: The run.
             overlay: How its map is shown.
-            layout: ``four-up``, ``row`` or ``single``.
+            layout: ``four-up``, ``row``, ``single`` or ``beside``.
         """
         run = self._now(run)
         self._held = False
@@ -145,6 +157,8 @@ class CounterpartScene:
         changed = layers.fill_views(self._scene, run, overlay, layout)
         layers.show_marks(self.runs(), run, overlay, self._held)
         self._fit(changed)
+        if layout == BESIDE:
+            layouts.show_same_place(self._scene, *layouts.BESIDE_VIEWS)
 
     def recolour(self, run: Run, overlay: Overlay) -> None:
         """Show the map otherwise, in the views that show it; no voxel is touched.
@@ -222,9 +236,10 @@ class CounterpartScene:
         """Write the volumes: see `exporting.write_maps`."""
         return exporting.write_maps(self._now(run), folder, overwrite)
 
-    def export_table(self, run: Run, path: Path, overwrite: bool = False) -> None:
-        """Write the table: see `exporting.write_table`."""
-        exporting.write_table(self.rows(run), path, overwrite)
+    def export_table(self, run: Run, path: Path, overwrite: bool = False) -> list[Path]:
+        """Write the table, and that of the references: see `exporting.write_table`."""
+        references = read_references(self.facts(run).references)
+        return exporting.write_tables(self.rows(run), references, path, overwrite)
 
     def _now(self, run: Run) -> Run:
         """The run as the scene has it now: the reader may have removed nodes since."""

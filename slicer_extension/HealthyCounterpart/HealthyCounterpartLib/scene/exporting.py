@@ -8,11 +8,12 @@ import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import slicer
 
 from HealthyCounterpartLib.finding_row import FindingRow
+from HealthyCounterpartLib.healthy_references import Reference, References
 from HealthyCounterpartLib.problems import CounterpartProblem
 from HealthyCounterpartLib.scene import marks
 from HealthyCounterpartLib.scene.findings_table import COLUMNS, cells_of
@@ -25,6 +26,10 @@ MAP_FILES = {
     marks.ANOMALY: "anomaly_AI-generated.nii.gz",
 }
 PROVENANCE_FILE = "provenance.json"
+REFERENCE_COLUMNS = (
+    *("Reference", "Similarity", "Rise"),
+    *("p-value of the scan", "Held-out subjects", "Withdrawn subjects", "Server's note"),
+)
 
 
 def write_segmentation(segmentation: Any, path: Path, overwrite: bool = False) -> None:
@@ -87,16 +92,52 @@ def write_table(rows: Sequence[FindingRow], path: Path, overwrite: bool = False)
         FileExistsError: There is such a file.
         CounterpartProblem: It cannot be written.
     """
+    cells = [cells_of(row) for row in rows]
+    lines = [[cell[name] for name in COLUMNS] for cell in cells]
+    _write(path, overwrite, partial(_write_lines, COLUMNS, lines))
 
-    def write(there: Path) -> None:
-        with there.open("w", encoding="utf-8-sig", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow([*COLUMNS, "Note"])
-            for row in rows:
-                cells = cells_of(row)
-                writer.writerow([*(_cell(cells[name]) for name in COLUMNS), marks.DISCLAIMER])
 
-    _write(path, overwrite, write)
+def write_tables(
+    rows: Sequence[FindingRow],
+    references: Optional[References],
+    path: Path,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Write the findings as a CSV file, and beside it, where there are any, the references.
+
+    Args:
+        rows: Findings.
+        references: Most similar healthy references, or None.
+        path: Of the findings; the references go to ``NAME_references.csv``.
+        overwrite: Whether existing files may be replaced.
+
+    Returns:
+        The files.
+
+    Raises:
+        FileExistsError: There is such a file; then none is written.
+        CounterpartProblem: One cannot be written.
+    """
+    path = Path(path)
+    if references is None:
+        write_table(rows, path, overwrite)
+        return [path]
+    beside = path.with_name(f"{path.stem}_references.csv")
+    _check_free(beside, overwrite)
+    write_table(rows, path, overwrite)
+    of_scan = [references.p_value, references.held_out, references.withdrawn, references.note]
+    ranked = references.ranked or (Reference(""),)
+    lines = [[one.id, one.similarity, one.rise, *of_scan] for one in ranked]
+    _write(beside, overwrite, partial(_write_lines, REFERENCE_COLUMNS, lines))
+    return [path, beside]
+
+
+def _write_lines(columns: Sequence[str], lines: Sequence[Sequence[Any]], path: Path) -> None:
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*columns, "Note"])
+        for line in lines:
+            writer.writerow([*(_cell(one) for one in line), marks.DISCLAIMER])
 
 
 def _cell(value: Any) -> Any:

@@ -48,6 +48,33 @@ def add_folder(scene: Any, name: str, run: str, scan: Any, nodes: Iterable[Any])
     return int(folder)
 
 
+def move_into_folder(scene: Any, run: str, node: Any) -> None:
+    """Put a node into a run's folder; where the reader removed it, the node stays at the top.
+
+    Args:
+        scene: Where.
+        run: Id of the run.
+        node: In the scene.
+    """
+    hierarchy = hierarchy_of(scene)
+    item, folder = _item(hierarchy, node), folder_of(scene, run)
+    if folder:
+        hierarchy.SetItemParent(item, folder)
+
+
+def remove_item(scene: Any, node: Any) -> None:
+    """Take a node's item away; only in Slicer it goes with its node.
+
+    Args:
+        scene: Where.
+        node: In the scene; it stays there.
+    """
+    hierarchy = hierarchy_of(scene)
+    item = hierarchy.GetItemByDataNode(node)
+    if item:
+        hierarchy.RemoveItem(item, False, False)
+
+
 def remove_folder(scene: Any, run: str, nodes: Iterable[Any]) -> None:
     """Take a run's folder away again, and move its scan back to where it was.
 
@@ -58,9 +85,7 @@ def remove_folder(scene: Any, run: str, nodes: Iterable[Any]) -> None:
     """
     hierarchy = hierarchy_of(scene)
     for node in nodes:
-        item = hierarchy.GetItemByDataNode(node)
-        if item:  # only in Slicer an item goes with its node
-            hierarchy.RemoveItem(item, False, False)
+        remove_item(scene, node)
     folder = folder_of(scene, run)
     if folder:
         for child in _children(hierarchy, folder):

@@ -6,9 +6,16 @@ from typing import Any
 
 from HealthyCounterpartLib.overlay import SCORE, Overlay
 from HealthyCounterpartLib.scene import marks
-from HealthyCounterpartLib.scene.layouts import HEALTHY_VIEW, SCAN_VIEW, VIEWS, composite_of
+from HealthyCounterpartLib.scene.layouts import (
+    HEALTHY_VIEW,
+    REFERENCE_VIEW,
+    SCAN_VIEW,
+    VIEWS,
+    composite_of,
+)
 from HealthyCounterpartLib.scene.map_display import legend_of
 from HealthyCounterpartLib.scene.runs import Run, every_node
+from HealthyCounterpartLib.translation import _
 
 
 def map_of(run: Run, shown_map: str) -> Any:
@@ -28,16 +35,17 @@ def fill_views(scene: Any, run: Run, overlay: Overlay, layout: str) -> list[str]
         scene: Where the views are.
         run: The run.
         overlay: How its map is shown.
-        layout: ``four-up``, ``row`` or ``single``.
+        layout: ``four-up``, ``row``, ``single`` or ``beside``.
 
     Returns:
         Names of the views whose background changed, so that they can be fitted to it.
     """
     changed = []
+    shown_instead = {HEALTHY_VIEW: run.counterpart, REFERENCE_VIEW: run.reference}
     for view in VIEWS[layout]:
         composite = composite_of(scene, view)
-        background = run.counterpart if view == HEALTHY_VIEW else run.scan
-        plain = view in (SCAN_VIEW, HEALTHY_VIEW)
+        background = shown_instead.get(view, run.scan)
+        plain = view == SCAN_VIEW or view in shown_instead
         foreground = None if plain else map_of(run, overlay.shown_map)
         if composite.GetBackgroundVolumeID() != _id(background):
             changed.append(view)
@@ -90,12 +98,15 @@ def show_marks(runs: list[Run], run: Run, overlay: Overlay, held: bool) -> None:
             display.SetVisibility(int(one.id == run.id and not held))
 
 
-def shows_synthesised(scene: Any, composite: Any) -> bool:
-    """Whether a view shows a volume that the model made.
+def note_of(scene: Any, composite: Any) -> str:
+    """What has to be said of a view: that the model made what it shows, or whose it is.
 
     Args:
         scene: Where the volumes are.
         composite: What the view shows.
+
+    Returns:
+        A line for each; empty where the patient's own scan is shown alone.
     """
     shown = [composite.GetBackgroundVolumeID()]
     if composite.GetForegroundOpacity() > 0:
@@ -103,7 +114,13 @@ def shows_synthesised(scene: Any, composite: Any) -> bool:
     if composite.GetLabelOpacity() > 0:
         shown.append(composite.GetLabelVolumeID())
     nodes = (scene.GetNodeByID(one) for one in shown if one)
-    return any(node is not None and marks.is_synthesised(node) for node in nodes)
+    there = [node for node in nodes if node is not None]
+    noted = [marks.DISCLAIMER] if any(marks.is_synthesised(node) for node in there) else []
+    other = _("Healthy reference {id}: another person")
+    for node in there:
+        if marks.is_reference(node):
+            noted.append(other.format(id=node.GetAttribute(marks.REFERENCE_ID) or ""))
+    return "\n".join(noted)
 
 
 def _announce(composite: Any) -> None:

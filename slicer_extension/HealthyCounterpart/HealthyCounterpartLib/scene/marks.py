@@ -18,6 +18,7 @@ COLOURS = "HealthyCounterpart.Colours"  # of a colour table that is ours to chan
 LARGEST = "HealthyCounterpart.Largest"
 STUDY = "HealthyCounterpart.Study"  # of a scan that came from a server: its id there
 SERVER = "HealthyCounterpart.Server"
+REFERENCE_ID = "HealthyCounterpart.Reference"  # pseudonym of a healthy reference
 VOXELS = "HealthyCounterpart.Voxels"  # hash of a study's voxels as they were fetched
 SCAN = "healthyCounterpartScan"  # reference from each node of a run to its scan
 
@@ -25,6 +26,7 @@ COUNTERPART, RESIDUAL, ANOMALY = "counterpart", "residual", "anomaly"
 SEGMENTATION, TABLE, PROVENANCE = "segmentation", "table", "provenance"
 SYNTHESISED = (COUNTERPART, RESIDUAL, ANOMALY)
 ROLES = (*SYNTHESISED, SEGMENTATION, TABLE, PROVENANCE)
+REFERENCE = "reference"  # another person's scan, fetched when a reader wants to see it
 DISCLAIMER = "AI-generated, research use only"
 LONGEST = 200  # characters of a server's word that are kept in an attribute
 
@@ -75,6 +77,11 @@ def run_of(node: Any) -> str:
 def is_synthesised(node: Any) -> bool:
     """Whether a volume was made by the model."""
     return role_of(node) in SYNTHESISED
+
+
+def is_reference(node: Any) -> bool:
+    """Whether a volume is a healthy reference, and so another person's."""
+    return role_of(node) == REFERENCE
 
 
 def source_scan(node: Any) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from HealthyCounterpartLib.problems import ArrivalProblem
 from HealthyCounterpartLib.translation import _
 
 HEADER_BYTES = 348
+_SFORM_CODE, _SFORM = 254, 280  # where it says whether and how voxels lie in space
 FLOAT32, UINT8 = 16, 2
 BYTES = {FLOAT32: 4, UINT8: 1}
 BLOCK = 1 << 22  # bytes that are looked at together
@@ -42,19 +44,22 @@ class NiftiHeader:
         return self.offset + self.shape[0] * self.shape[1] * self.shape[2] * BYTES[self.kind]
 
 
-def check_nifti(path: Path, shape: tuple[int, int, int], kind: int) -> None:
+def check_nifti(path: Path, shape: Optional[tuple[int, int, int]], kind: int) -> NiftiHeader:
     """Find out whether a file is a whole volume of this shape and type, with finite values.
 
     Args:
         path: Uncompressed NIfTI-1 file.
-        shape: Expected voxels along I, J, K.
+        shape: Expected voxels along I, J, K; None where any will do.
         kind: Expected voxel type, `FLOAT32` or `UINT8`.
+
+    Returns:
+        What the header says.
 
     Raises:
         ArrivalProblem: It is not.
     """
     header = read_header(path)
-    if header.shape != tuple(shape):
+    if shape is not None and header.shape != tuple(shape):
         raise ArrivalProblem(
             _("{name} has {got} voxels, the scan has {expected}.").format(
                 name=path.name, got=_times(header.shape), expected=_times(shape)
@@ -75,6 +80,37 @@ def check_nifti(path: Path, shape: tuple[int, int, int], kind: int) -> None:
             _("{name} holds values that are not numbers.").format(name=path.name),
             _("Generate again; if it happens again, tell the server's administrator."),
         )
+    return header
+
+
+def read_grey_volume(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read a volume of any size and place, as it lies in the file.
+
+    Slicer's reader takes no axes that are not at right angles; these are kept here.
+
+    Args:
+        path: Uncompressed NIfTI-1 file, float32.
+
+    Returns:
+        (K, J, I) float32 values, and (4, 4) voxel to RAS mm.
+
+    Raises:
+        ArrivalProblem: It cannot be read, or does not say where it lies.
+    """
+    header = check_nifti(path, None, FLOAT32)
+    count = header.shape[0] * header.shape[1] * header.shape[2]
+    values = np.fromfile(path, f"{header.order}f4", count, offset=header.offset)
+    with path.open("rb") as file:
+        head = file.read(HEADER_BYTES)
+    affine = np.eye(4)
+    affine[:3] = np.reshape(struct.unpack_from(f"{header.order}12f", head, _SFORM), (3, 4))
+    (placed,) = struct.unpack_from(f"{header.order}h", head, _SFORM_CODE)
+    if not (placed > 0 and np.isfinite(affine).all() and abs(np.linalg.det(affine)) > 0):
+        raise ArrivalProblem(
+            _("{name} does not say where it lies in space.").format(name=path.name),
+            _("Ask the server's administrator to update the server."),
+        )
+    return values.astype(np.float32).reshape(header.shape[::-1]), affine
 
 
 def read_header(path: Path) -> NiftiHeader:

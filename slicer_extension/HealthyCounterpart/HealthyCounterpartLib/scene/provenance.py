@@ -29,7 +29,8 @@ class RunFacts:
         contrast: Sequence of the scan.
         warnings: What is doubtful about this scan.
         model: That did the work.
-        references: Nearest healthy references, where the server offers them.
+        references: Most similar healthy references, as the server told them; of an older run a
+            list of them; empty where it offered none. See `healthy_references`.
         job: Id on the server.
         server: At which the job was asked for.
         when: Time of the run, in words.
@@ -42,7 +43,7 @@ class RunFacts:
     contrast: str = ""
     warnings: tuple[str, ...] = ()
     model: ModelName = UNKNOWN
-    references: tuple[Any, ...] = ()
+    references: Any = None
     job: str = ""
     server: str = ""
     when: str = ""
@@ -65,7 +66,7 @@ def new_provenance(delivery: Delivery, when: str, name: str) -> Any:
         "job": {"id": job.id, "image": job.image, "scan_sha256": delivery.scan_sha256},
         "provenance": delivery.provenance,
         "findings": delivery.findings,
-        "references": list(delivery.references),
+        "references": dict(delivery.references),
     }
     node = slicer.vtkMRMLTextNode()
     node.SetName(name)
@@ -113,7 +114,7 @@ def facts_of(text: Any, marked: Any) -> RunFacts:
             marked.GetAttribute(marks.VERSION) or "",
             marked.GetAttribute(marks.WEIGHTS) or "",
         ),
-        references=tuple(_list(told, "references")),
+        references=told.get("references"),
         job=marked.GetAttribute(marks.JOB) or "",
         server=marked.GetAttribute(marks.SERVER) or "",
         when=marked.GetAttribute(marks.WHEN) or "",

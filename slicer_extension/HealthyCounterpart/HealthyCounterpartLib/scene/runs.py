@@ -24,6 +24,7 @@ class Run:
         segmentation: One segment for each finding.
         table: One row for each finding.
         provenance: Text node with all that is known of the run.
+        reference: Healthy reference that lies beside the scan; None as long as none was asked for.
     """
 
     id: str
@@ -35,10 +36,11 @@ class Run:
     segmentation: Optional[Any] = None
     table: Optional[Any] = None
     provenance: Optional[Any] = None
+    reference: Optional[Any] = None
 
     @property
     def nodes(self) -> tuple[Any, ...]:
-        """The nodes that are left, without the scan."""
+        """The nodes that are left, without the scan and the reference."""
         every = (getattr(self, role) for role in marks.ROLES)
         return tuple(node for node in every if node is not None)
 
@@ -52,9 +54,11 @@ def runs_of(scene: Any) -> list[Run]:
     found: dict[str, dict[str, Any]] = {}
     for node in every_node(scene):
         role = marks.role_of(node)
-        if role in marks.ROLES:  # of copies that the reader made, the first counts
+        # Of copies that the reader made, the first counts.
+        if role in (*marks.ROLES, marks.REFERENCE):
             found.setdefault(marks.run_of(node), {}).setdefault(role, node)
-    return [_run(number, nodes) for number, nodes in reversed(list(found.items()))]
+    left = [(number, nodes) for number, nodes in found.items() if set(nodes) & set(marks.ROLES)]
+    return [_run(number, nodes) for number, nodes in reversed(left)]
 
 
 def new_name(scene: Any, scan: Any, when: str) -> str:
@@ -90,5 +94,5 @@ def every_node(scene: Any, kind: str = "") -> Iterator[Any]:
 def _run(number: str, nodes: dict[str, Any]) -> Run:
     scans = (marks.source_scan(node) for node in nodes.values())
     scan = next((one for one in scans if one is not None), None)
-    name = next(iter(nodes.values())).GetAttribute(marks.NAME) or number
-    return Run(number, name, scan, **nodes)
+    named = next(node for role, node in nodes.items() if role in marks.ROLES)
+    return Run(number, named.GetAttribute(marks.NAME) or number, scan, **nodes)

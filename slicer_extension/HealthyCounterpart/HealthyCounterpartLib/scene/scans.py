@@ -9,7 +9,7 @@ import numpy as np
 
 from HealthyCounterpartLib.problems import ScanProblem
 from HealthyCounterpartLib.scan_source import SceneScan
-from HealthyCounterpartLib.scene.marks import is_synthesised, source_scan
+from HealthyCounterpartLib.scene.marks import is_reference, is_synthesised, source_scan
 from HealthyCounterpartLib.scene.voxels import ijk_to_ras, voxels
 from HealthyCounterpartLib.translation import _
 
@@ -74,7 +74,8 @@ def active_volume(scene: Any) -> Any:
         scene: Where to look.
 
     Returns:
-        A scan; for a volume that the model made, the scan it was made of; None where there is none.
+        A scan; for a volume that the model made and for a healthy reference, the scan of their run;
+        None where there is none.
     """
     selection = scene.GetFirstNodeByClass("vtkMRMLSelectionNode")
     ids = [selection.GetActiveVolumeID()] if selection is not None else []
@@ -83,7 +84,7 @@ def active_volume(scene: Any) -> Any:
     for index in range(composites.GetNumberOfItems()):
         ids.append(composites.GetItemAsObject(index).GetBackgroundVolumeID())
     for node in (scene.GetNodeByID(one) for one in ids if one):
-        found = source_scan(node) if is_synthesised(node) else node
+        found = source_scan(node) if is_synthesised(node) or is_reference(node) else node
         if found is not None and found.IsA("vtkMRMLScalarVolumeNode"):
             return found
     return None
@@ -95,6 +96,11 @@ def _check_kind(scene: Any, volume: Any) -> None:
     if is_synthesised(volume):
         raise ScanProblem(
             _("The chosen volume was made by the model."), _("Choose the scan itself.")
+        )
+    if is_reference(volume):
+        raise ScanProblem(
+            _("The chosen volume is a healthy reference, another person's scan."),
+            _("Choose the patient's scan."),
         )
     if volume.IsA("vtkMRMLLabelMapVolumeNode") or not volume.IsA("vtkMRMLScalarVolumeNode"):
         raise ScanProblem(_("The chosen node is not a scan."), _("Choose a volume of grey values."))
