@@ -117,10 +117,15 @@ def export_run(
         regions=regions,
         familiarity=known,
     )
-    with console.status("healthy references") as status:
-        add_references(out, cohort_folder, subjects=threshold_subjects, progress=status.update)
-    console.print(f"Bundle: {out}", soft_wrap=True, highlight=False)
+    _finish(console, out, cohort_folder, threshold_subjects)
     return 0
+
+
+def _finish(console: Console, out: Path, cohort_folder: Path, subjects: int) -> None:
+    """Add what is known of the subjects once the bundle is there, and say where it is."""
+    with console.status("healthy references") as status:
+        add_references(out, cohort_folder, subjects=subjects, progress=status.update)
+    console.print(f"Bundle: {out}", soft_wrap=True, highlight=False)
 
 
 def _choose(

@@ -18,7 +18,7 @@ TOLD: dict[str, Any] = {
         {"id": "reference-0a1b2c3d4e", "similarity": 0.8123, "rise": 0.0312},
         {"id": "reference-1a1b2c3d4e", "similarity": 0.7, "rise": 0.01},
     ],
-    "largest_rise": 0.0312,
+    "largest_similarity": 0.8123,
     "p_value": 0.21,
     "held_out": 60,
     "withdrawn": 2,

@@ -18,7 +18,7 @@ from counterpart.attribution.flagged_slices import LEVELS_MM
 from counterpart.attribution.pictures import cohort_secret
 from counterpart.attribution.record import ReferenceRecord
 from counterpart.attribution.reference_index import ReferenceIndex, pseudonym
-from counterpart.attribution.rising import rises
+from counterpart.attribution.rising import largest_similarity, rises
 from counterpart.attribution.whole_heads import head_codes, healed_head
 from counterpart.bundle import ModelSettings
 from counterpart.calibration.record import HEALTHY_SCANS, Calibration
@@ -91,7 +91,7 @@ def reference_record(
     index = ReferenceIndex.of([pseudonym(one.name, secret) for one in trained], whiten(codes))
     healthy = {
         contrast: tuple(
-            sorted(largest_rises(model, cohort, index, whiten, contrast, subjects, tell))
+            sorted(largest_similarities(model, cohort, index, whiten, contrast, subjects, tell))
         )
         for contrast in sorted(model.by_contrast())
         if cohort.has_tissue
@@ -106,7 +106,7 @@ def reference_record(
     )
 
 
-def largest_rises(
+def largest_similarities(
     model: Working,
     cohort: Cohort,
     index: ReferenceIndex,
@@ -115,7 +115,7 @@ def largest_rises(
     subjects: int,
     progress: Progress,
 ) -> Iterator[float]:
-    """Largest rise of each held-out subject with a drawn pattern, where something is flagged.
+    """The test's statistic for each held-out subject with a drawn pattern that is flagged.
 
     The patterns are of families that were never trained on.
 
@@ -134,7 +134,7 @@ def largest_rises(
         head = drawn_head(maker, row, contrast, 0)
         found = healed_head(model.denoiser, head, model.settings, calibration)
         if found.levels.size:
-            yield float(np.nanmax(rises(index, whiten, found)[1]))
+            yield largest_similarity(*rises(index, whiten, found))
 
 
 def held_out_rows(model: Working, cohort: Cohort) -> Iterator[tuple[ExampleMaker, int]]:

@@ -21,10 +21,11 @@ def references_section(found: ReferenceRecord, kept: Memorisation | None) -> lis
         "",
         f"The bundle holds a code of every slice of the {len(found.index.names)} healthy subjects "
         "that were trained on, under pseudonyms whose key stays with the prepared cohort. A scan "
-        "is answered with those whose similarity rises most from the scan to its counterpart, "
-        "within the flagged slices; their one p-value compares the largest rise with that of "
-        f"subjects never trained on, with drawn patterns ({named or 'none'}). Similar does not "
-        f"mean that they caused anything. Features are mapped by {found.method}.",
+        "is answered with those whose similarity rises from the scan to its counterpart, within "
+        "the flagged slices, most similar first; the one p-value compares the largest similarity "
+        f"with that of subjects never trained on, with drawn patterns ({named or 'none'}). Similar "
+        "does not mean that they caused anything. "
+        f"Features are mapped by {found.method}.",
         "",
     ]
     if found.index.withdrawn:

@@ -28,6 +28,7 @@ from counterpart.reconstruction import best_precision
 Progress = Callable[[str], None]
 _LEAST_VOXELS = 700
 _RIDGE = 0.01
+_MAPPED = 30
 
 
 @dataclass(frozen=True)
@@ -148,10 +149,9 @@ def trained_on(
 def _map_of_generated(
     denoiser: Denoiser, heads: list[HealthyHead], training: ExemplarTraining
 ) -> LinearMap:
-    """The whitening of what every third subject is repainted as."""
-    some = [
-        repainted_head(denoiser, head, training.asked_step, seed=1).codes for head in heads[::3]
-    ]
+    """The whitening of what about thirty subjects are repainted as."""
+    chosen = heads[:: max(1, len(heads) // _MAPPED)]
+    some = [repainted_head(denoiser, head, training.asked_step, seed=1).codes for head in chosen]
     return level_whitening(np.stack(some), ridge=_RIDGE)
 
 

@@ -21,7 +21,7 @@ from counterpart.attribution.rising import rises, rising_references
 from counterpart.errors import ModelError
 
 FORMAT = 1
-_FEATURES, _LEVELS = 127.0, "levels_mm"
+_FEATURES, _LEVELS, _DIGITS = 127.0, "levels_mm", 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class ReferenceRecord:
         index: Mapped features of the subjects that were trained on.
         linear_map: What is done to a scan's codes before they are compared.
         method: How it was found, in words.
-        healthy: By contrast, the largest rise of each subject that was never trained on.
+        healthy: By contrast, the test's statistic of each subject that was never trained on.
     """
 
     weights_sha256: str
@@ -86,7 +86,10 @@ class ReferenceRecord:
             "weights_sha256": self.weights_sha256,
             _LEVELS: list(self.levels_mm),
             "method": self.method,
-            "healthy": {contrast: list(values) for contrast, values in self.healthy.items()},
+            "healthy": {
+                contrast: [round(value, _DIGITS) for value in values]
+                for contrast, values in self.healthy.items()
+            },
             **self.index.to_json(),
         }
 

@@ -32,8 +32,8 @@ class References:
     """The answer for one scan.
 
     Args:
-        ranked: The subjects whose similarity rises, most first.
-        largest_rise: Of all subjects; the statistic of the test. None where nothing was flagged.
+        ranked: The subjects whose similarity rises, most similar first.
+        largest_similarity: Of them; the statistic of the test. None where there are none.
         p_value: How often subjects who were never trained on reach as much; None where unknown.
         held_out: How many such subjects there are.
         withdrawn: Subjects that the model was trained on and that are named no more.
@@ -41,21 +41,22 @@ class References:
     """
 
     ranked: tuple[Reference, ...]
-    largest_rise: float | None
+    largest_similarity: float | None
     p_value: float | None
     held_out: int
     withdrawn: int = 0
     note: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """For the server's results and the provenance."""
+        """For the server's results, which can be removed; never for the provenance."""
+        largest = self.largest_similarity
         return {
             "heading": HEADING,
             "references": [
                 {"id": one.name, "similarity": round(one.similarity, 4), "rise": round(one.rise, 4)}
                 for one in self.ranked
             ],
-            "largest_rise": None if self.largest_rise is None else round(self.largest_rise, 4),
+            "largest_similarity": None if largest is None else round(largest, 4),
             "p_value": self.p_value,
             "held_out": self.held_out,
             "withdrawn": self.withdrawn,
@@ -75,7 +76,7 @@ class References:
             Reference(str(one["id"]), float(one["similarity"]), float(one["rise"]))
             for one in values["references"]
         )
-        largest, p_value = values["largest_rise"], values["p_value"]
+        largest, p_value = values["largest_similarity"], values["p_value"]
         return cls(
             ranked,
             None if largest is None else float(largest),

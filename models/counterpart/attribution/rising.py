@@ -31,6 +31,20 @@ def rises(
     return after, after - before
 
 
+def largest_similarity(similarity: Array, rise: Array) -> float:
+    """Of the references that rise; -1 where none does.
+
+    It is the statistic of the test: for a scan whose subject was trained on it is far larger than
+    for others, which cannot be said of the largest rise (docs/benchmark.md).
+
+    Args:
+        similarity: (N,) from `rises`.
+        rise: (N,) from `rises`.
+    """
+    rising = similarity[np.isfinite(rise) & (rise > 0)]
+    return float(rising.max()) if rising.size else -1.0
+
+
 def rising_references(
     index: ReferenceIndex,
     similarity: Array,
@@ -39,17 +53,17 @@ def rising_references(
     *,
     most: int = 5,
 ) -> References:
-    """Rank the references by their rise, and test the largest rise once.
+    """The references whose similarity rises, most similar first, and one test of the largest.
 
-    The p-value is conformal: ``(1 + held-out subjects with at least as large a largest rise) /
-    (held-out subjects + 1)``. As it looks at the largest rise of all references at once, no further
+    The p-value is conformal: ``(1 + held-out subjects with at least as large a largest similarity)
+    / (held-out subjects + 1)``. As it looks at the largest of all references at once, no further
     correction for their number is needed.
 
     Args:
         index: Whose subjects they are.
         similarity: (N,) from `rises`.
         rise: (N,) from `rises`.
-        healthy: Largest rise of each subject that was never trained on, found in the same way.
+        healthy: `largest_similarity` of each subject that was never trained on.
         most: How many references are named at most.
 
     Raises:
@@ -60,15 +74,14 @@ def rising_references(
             f"expected figures of {len(index.names)} subjects, got {similarity.shape} and "
             f"{rise.shape}."
         )
-    known = np.flatnonzero(np.isfinite(rise))
-    if not known.size:
+    rising = np.flatnonzero(np.isfinite(rise) & (rise > 0))
+    if not rising.size:
         return References((), None, None, len(healthy), index.withdrawn)
-    order = known[np.argsort(-rise[known], kind="stable")]
+    order = rising[np.argsort(-similarity[rising], kind="stable")]
     ranked = tuple(
         Reference(index.names[row], float(similarity[row]), float(rise[row]))
         for row in order[:most]
-        if rise[row] > 0
     )
-    largest = float(rise[order[0]])
+    largest = largest_similarity(similarity, rise)
     p_value = conformal_p(largest, healthy) if healthy else None
     return References(ranked, largest, p_value, len(healthy), index.withdrawn)

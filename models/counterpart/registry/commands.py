@@ -17,10 +17,13 @@ from counterpart.bundle import (
     CALIBRATIONS,
     CARD,
     METADATA,
+    REFERENCES,
     SETTINGS,
     WEIGHTS,
+    bundle_name,
     checked_digests,
     read_calibrations,
+    read_references,
 )
 from counterpart.bundle_files import read_json
 from counterpart.calibration.record import HEALTHY_SCANS
@@ -31,6 +34,7 @@ from counterpart.registry.publishing import Publication, Terms, publish
 from counterpart.registry.serving import Event, read_serving
 from counterpart.registry.verdict import Verdict
 from counterpart.registry.versions import Entry, entries, registry_folder, resolve, rollback
+from counterpart.registry.withdrawals import withdrawn_references
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ def show_model(source: str, root: Path | None = None) -> int:
         ("weights", facts.weights_sha256),
         ("contrasts", _contrasts(facts)),
         ("manifest", facts.state),
+        ("references", _references(folder, root) if facts.state == "intact" else "unknown"),
     )
     for heading, text in lines:
         line = f"[bold]{heading}[/bold] {escape(text)}"
@@ -207,6 +212,17 @@ def bundle_facts(folder: Path) -> Facts:
     contrasts = tuple(sorted({one.contrast for one in bound}))
     calibrated = tuple(one.contrast for one in bound if one.kind == HEALTHY_SCANS)
     return Facts(contrasts, calibrated, digests[WEIGHTS], size, "intact")
+
+
+def _references(folder: Path, root: Path | None) -> str:
+    if not (folder / REFERENCES).is_file():
+        return "no healthy references"
+    named = set(read_references(folder).index.names)
+    gone = named & withdrawn_references(bundle_name(folder), root)
+    words = f"{len(named - gone)} healthy references"
+    if gone:
+        words += f"; {len(gone)} withdrawn, whom the weights stay trained on until retrained"
+    return words
 
 
 def _contrasts(facts: Facts) -> str:

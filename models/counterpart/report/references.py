@@ -16,7 +16,7 @@ from counterpart.template import CANVAS
 
 SHOWN = 3
 NOT_A_CAUSE = "Similar does not mean that they caused anything."
-_TOP_PERCENT = 99.5
+_TOP_PERCENT, _HEADROOM = 99.5, 1.15
 
 
 def reference_words(found: References) -> str:
@@ -66,8 +66,8 @@ def references_section(content: Content, tiles: Tiles, tile: int) -> str:
     )
     table = (
         '<div class="scroll"><table class="references">\n<caption>Healthy subjects that the model '
-        "was trained on, whose similarity rises most from the scan to its counterpart, within the "
-        "flagged slices. Names are pseudonyms.</caption>\n"
+        "was trained on, whose similarity rises from the scan to its counterpart, within the "
+        "flagged slices, most similar first. Names are pseudonyms.</caption>\n"
         '<thead><tr><th scope="col">reference</th><th scope="col" class="number">similarity</th>'
         '<th scope="col" class="number">rise</th></tr></thead>\n'
         f"<tbody>\n{rows}</tbody>\n</table></div>\n"
@@ -112,7 +112,7 @@ def reference_view(
     canvas_from_plane = np.linalg.inv(CANVAS.affine) @ content.result.template_from_world @ plane
     values = resample(volume, canvas_from_plane, (grid.shape[0], grid.shape[1], 1))
     inside = volume[volume > 0]
-    top = float(np.percentile(inside, _TOP_PERCENT)) if inside.size else 1.0
+    top = float(np.percentile(inside, _TOP_PERCENT)) * _HEADROOM if inside.size else 1.0
     greys = np.clip(255.0 * axial_view(values, 0) / top, 0.0, 255.0).astype(np.uint8)
     picture = Image.fromarray(np.ascontiguousarray(greys))
     return np.asarray(picture.resize(size, Image.Resampling.BICUBIC))

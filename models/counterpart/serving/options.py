@@ -45,6 +45,7 @@ class ServeOptions:
         cache_days: How long a result is kept after it was last asked for.
         upload_mb: Most that an upload may have.
         upload_days: How long an upload is kept after it was last used.
+        references_cohort: Prepared cohort whose scans readers may see as healthy references.
         encryption: For TLS.
         root_path: Path below which a reverse proxy shows the server.
         verbose: Show what the server itself says.
@@ -62,6 +63,7 @@ class ServeOptions:
     cache_days: float | None = None
     upload_mb: float | None = None
     upload_days: float | None = None
+    references_cohort: Path | None = None
     encryption: Encryption = field(default_factory=Encryption)
     root_path: str = ""
     verbose: bool = False

@@ -52,6 +52,12 @@ def _add_access(parser: argparse.ArgumentParser) -> None:
     access.add_argument(
         "--insecure", action="store_true", help="serve other machines without tokens"
     )
+    access.add_argument(
+        "--references-cohort",
+        type=Path,
+        metavar="DIR",
+        help="let readers see the healthy references' scans, from this prepared cohort",
+    )
     access.add_argument("--ssl-keyfile", type=Path, metavar="F", help="private key, PEM")
     access.add_argument("--ssl-certfile", type=Path, metavar="F", help="certificates, PEM")
     access.add_argument(
@@ -94,6 +100,7 @@ def _serve(options: argparse.Namespace) -> int:
             cache_days=options.cache_days,
             upload_mb=options.upload_mb,
             upload_days=options.upload_days,
+            references_cohort=options.references_cohort,
             encryption=Encryption(
                 options.ssl_keyfile,
                 options.ssl_certfile,

@@ -28,6 +28,7 @@ DEFAULT_MODEL = "healthy-brain"  # that of counterpart.bundle, which loads torch
 _MANIFEST = "manifest.json"
 _FILE_KINDS = '["*.nii.gz", "*.nii", "*.nrrd", "*.mha"]'
 _YES = ("1", "true", "yes")
+_AMOUNTS = ("cache_gb", "cache_days", "upload_mb", "upload_days")
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,7 @@ def plan_server(
         return str(option) if option is not None else environment.get(name, "") or default
 
     check_studies(options.studies)
-    studies = options.studies
-    if not is_address(studies):
-        studies = os.path.realpath(studies)
+    studies = options.studies if is_address(options.studies) else os.path.realpath(options.studies)
     state = Path(chosen(options.state, "COUNTERPART_STATE") or default_state(studies, environment))
     state = state.absolute()
     token_file = chosen(options.token_file, "COUNTERPART_TOKEN_FILE")
@@ -140,16 +139,19 @@ def plan_server(
     check_port(options.host, options.port)
     settings = {
         "STATE": str(state),
-        "TOKEN_FILE": str(Path(token_file).absolute()) if token_file else "",
+        "TOKEN_FILE": _absolute_path(token_file),
         "INSECURE": "1" if insecure else "",
         "MODEL": _model_source(chosen(options.model, "COUNTERPART_MODEL", DEFAULT_MODEL)),
         "DEVICE": chosen(options.device, "COUNTERPART_DEVICE", "cpu"),
-        "CACHE_GB": _amount("--cache-gb", chosen(options.cache_gb, "COUNTERPART_CACHE_GB")),
-        "CACHE_DAYS": _amount("--cache-days", chosen(options.cache_days, "COUNTERPART_CACHE_DAYS")),
-        "UPLOAD_MB": _amount("--upload-mb", chosen(options.upload_mb, "COUNTERPART_UPLOAD_MB")),
-        "UPLOAD_DAYS": _amount(
-            "--upload-days", chosen(options.upload_days, "COUNTERPART_UPLOAD_DAYS")
+        "REFERENCES_COHORT": _absolute_path(
+            chosen(options.references_cohort, "COUNTERPART_REFERENCES_COHORT")
         ),
+        **{
+            name.upper(): _amount(
+                name, chosen(getattr(options, name), f"COUNTERPART_{name.upper()}")
+            )
+            for name in _AMOUNTS
+        },
     }
     return ServerPlan(
         studies,
@@ -184,8 +186,13 @@ def _server_environment(
     return {key: value for key, value in result.items() if value or key not in ours}
 
 
-def _amount(option: str, text: str) -> str:
-    """A positive number as it was given; nothing where nothing was.
+def _absolute_path(text: str) -> str:
+    """For a server that works in another folder; nothing where nothing was given."""
+    return str(Path(text).absolute()) if text else ""
+
+
+def _amount(name: str, text: str) -> str:
+    """A positive number as it was given for an option; nothing where nothing was.
 
     Raises:
         ServingError: It is none.
@@ -195,7 +202,8 @@ def _amount(option: str, text: str) -> str:
     except ValueError:
         good = False
     if not good:
-        raise ServingError(f"{option}: expected a positive number, got {text!r}.")
+        option = name.replace("_", "-")
+        raise ServingError(f"--{option}: expected a positive number, got {text!r}.")
     return text
 
 

@@ -14,7 +14,6 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from counterpart.bundle import CARD, MANIFEST, METADATA, WEIGHTS, write_manifest
-from counterpart.bundle_files import read_json
 from counterpart.cli import main
 from counterpart.errors import ModelError
 from counterpart.generative_import import comparison, conversion
@@ -249,7 +248,7 @@ def test_without_generative_it_says_that_nothing_was_compared(
     imported = import_generative(tmp_path / "weights.safetensors", out, config=config)
     assert imported.verdict == NOT_INSTALLED
     assert NOT_INSTALLED in (out / CARD).read_text()
-    assert read_json(out / METADATA)["imported"]["comparison"] is None
+    assert json.loads((out / METADATA).read_text())["imported"]["comparison"] is None
 
 
 def test_a_flash_network_answers_the_same_twice() -> None:
@@ -333,7 +332,7 @@ def test_an_import_says_what_it_is(the_imported: Path) -> None:
     card = (the_imported / "network" / CARD).read_text()
     assert "`trained.ckpt`" in card
     assert digest in card
-    metadata = read_json(the_imported / "network" / METADATA)
+    metadata = json.loads((the_imported / "network" / METADATA).read_text())
     assert metadata["imported"]["sha256"] == digest
     assert metadata["imported"]["assumed"] == {}
     weights = load_file(the_imported / "network" / WEIGHTS)

@@ -73,6 +73,18 @@ def test_ports_and_hosts_that_cannot_be_listened_on_are_named(
     assert "--host 192.0.2.1: this machine cannot listen there" in said
 
 
+def test_the_cohort_of_the_references_is_named_absolutely_for_the_server(
+    studies: Path, tmp_path: Path, plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "COUNTERPART_REFERENCES_COHORT"
+    assert name not in plan_of().environment
+    monkeypatch.chdir(tmp_path)
+    chosen = plan_of(references_cohort=Path("cohort"), environment={name: "elsewhere"})
+    assert chosen.environment[name] == str(tmp_path / "cohort")
+    told = plan_of(environment={name: "elsewhere"})
+    assert told.environment[name] == str(tmp_path / "elsewhere")
+
+
 def test_other_machines_are_served_only_with_tokens_or_on_purpose(
     studies: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], plan_of: PlanOf
 ) -> None:

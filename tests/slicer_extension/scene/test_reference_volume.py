@@ -37,7 +37,7 @@ TOLD = {
         {"id": ANNA, "similarity": 0.8123, "rise": 0.0312},
         {"id": "=BELA", "similarity": 0.7, "rise": 0.01},
     ],
-    "largest_rise": 0.0312,
+    "largest_similarity": 0.8123,
     "p_value": 0.21,
     "held_out": 60,
     "withdrawn": 2,

@@ -49,7 +49,7 @@ REFERENCES: dict[str, Any] = {
     "disclaimer": "AI-generated, research use only",
     "heading": "Most similar healthy references",
     "references": [{"id": "reference-0a1b2c3d4e", "similarity": 0.8123, "rise": 0.0312}],
-    "largest_rise": 0.0312,
+    "largest_similarity": 0.8123,
     "p_value": 0.21,
     "held_out": 60,
     "withdrawn": 0,
