@@ -1,6 +1,7 @@
 """Healthy references for the tests: a small prepared cohort, and answers that name its subjects."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ def write_answer(maps: Path, answer: References) -> None:
     """Write an answer as `counterpart.output.write_findings` does."""
     told = {"disclaimer": DISCLAIMER, **answer.to_json()}
     (maps / "references.json").write_text(json.dumps(told, indent=1) + "\n")
+    shutil.rmtree(maps.parent / "references", ignore_errors=True)  # made of the answer before
 
 
 def maps_of(state: Path, job: str) -> Path:

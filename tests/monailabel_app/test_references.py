@@ -11,7 +11,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from a_server import SCANS, AServer, ServerOf
+from a_server import RELEASED, SCANS, AServer, ServerOf
 from healthy_references import (
     BLOCK,
     LEVELS,
@@ -23,6 +23,7 @@ from healthy_references import (
 )
 from watching import check_words
 
+from counterpart.bundle import read_references
 from counterpart.registry.withdrawals import WITHDRAWN, withdraw
 from counterpart.template import CANVAS
 from lib.inference.desk import reference
@@ -94,11 +95,21 @@ def a_naming_job(
     (the_server.registry / MODEL / WITHDRAWN).unlink(missing_ok=True)
 
 
-def test_a_result_of_a_model_without_references_has_none(
+def test_a_result_names_references_that_the_model_was_trained_on(
     the_server: AServer, a_done_job: dict[str, Any]
 ) -> None:
-    assert "references" not in a_done_job["results"]
-    answer = the_server.ask("GET", listed(a_done_job))
+    assert a_done_job["results"]["references"] == listed(a_done_job)
+    told = the_server.ask("GET", listed(a_done_job)).json
+    named = [one["id"] for one in told["references"]]
+    assert named and set(named) <= set(read_references(RELEASED).index.names)
+    assert told["heading"] == "Most similar healthy references" and told["viewable"] is False
+
+
+def test_a_result_of_a_model_without_references_has_none(
+    the_server: AServer, a_naming_job: dict[str, Any]
+) -> None:
+    (maps_of(the_server.state, a_naming_job["id"]) / "references.json").unlink()
+    answer = the_server.ask("GET", listed(a_naming_job))
     check_words(answer, (404,))
     assert answer.json["error"] == "The model knows no healthy references."
 

@@ -45,7 +45,8 @@ def test_a_scan_becomes_maps_findings_and_provenance(
 ) -> None:
     delivery, listener = the_first_run.delivery, the_first_run.listener
     check_delivery(delivery, the_first_run.scan)
-    assert delivery.provenance["contrast"] == "FLAIR" and delivery.references == {}
+    assert delivery.provenance["contrast"] == "FLAIR"
+    assert delivery.references["references"] and delivery.references["viewable"] is True
     assert a_client.knows_scan(delivery.scan_sha256)
     phases = [one for one in listener.phases if one != "waiting"]
     assert phases == ["writing", "uploading", "running", "fetching"]
