@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from counterpart.attribution.adding import add_references
+from counterpart.attribution.building import Progress, Working
 from counterpart.attribution.exemplars import ExemplarTraining, exemplar_ranks
 from counterpart.attribution.measured_words import measured_section
 from counterpart.attribution.measuring import coded_heads, retrieval_rows, row_json
 from counterpart.attribution.memorised import measure_memorisation
+from counterpart.attribution.patterned import (
+    PatternedAnswer,
+    patterned_answers,
+    patterned_words,
+)
 from counterpart.attribution.pictures import cohort_secret
 from counterpart.attribution.reference_index import pseudonym
-from counterpart.bundle import REFERENCES, bundle_folder, load_model, read_references
-from counterpart.cohort import read_cohort
+from counterpart.bundle import REFERENCES, Model, bundle_folder, load_model, read_references
+from counterpart.cohort import Cohort, read_cohort
 from counterpart.document_sections import check_section, replace_section
 from counterpart.errors import CohortError, CounterpartError, ModelError
 from counterpart.registry.versions import entries
@@ -152,6 +158,7 @@ def measure_references(options: MeasureOptions) -> int:
         ranks, among = exemplar_ranks(
             model.denoiser, cohort, options.exemplars, training, progress=status.update
         )
+        answers = _patterned(model, cohort, options.subjects, status.update)
     figures = {
         "disclaimer": DISCLAIMER,
         "model": {"name": model.name, "version": model.version, "weights": model.weights_sha256},
@@ -163,11 +170,25 @@ def measure_references(options: MeasureOptions) -> int:
             "among": among,
             "ranks": [{"before": one.before, "after": one.after} for one in ranks],
         },
+        "patterned": [asdict(one) for one in answers],
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(figures, indent=1) + "\n")
     text = measured_section(model, heads, rows, kept, ranks, among, training)
+    text += f"\n\n{patterned_words(answers)}" if answers else ""
     console.print(text, soft_wrap=True, highlight=False, markup=False)
     if options.document is not None:
         replace_section(options.document, SECTION, text)
     return 0
+
+
+def _patterned(
+    model: Model, cohort: Cohort, subjects: int, progress: Progress
+) -> list[PatternedAnswer]:
+    """Answers for heads whose subject is known; none where the model has no references."""
+    known = model.references
+    if known is None or not cohort.has_tissue:
+        return []
+    working = Working(model.denoiser, model.settings, model.calibrations, model.weights_sha256)
+    contrasts = [name for name in known.healthy if name in working.by_contrast()]
+    return patterned_answers(working, known, cohort, contrasts, subjects, progress=progress)

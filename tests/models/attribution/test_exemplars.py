@@ -1,5 +1,6 @@
 """A copy that is trained on one exemplar turns to it, and the model it is a copy of stays."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -63,11 +64,13 @@ def test_the_command_writes_figures_and_the_section_of_a_document(
     words = ["references", "measure", str(a_coded_bundle), "--cohort", str(a_cohort_of_its_own)]
     words += ["-o", str(tmp_path / "figures.json"), "--subjects", "3", "--document", str(page)]
     assert main(words) == 0
-    figures = commands.json.loads((tmp_path / "figures.json").read_text())
+    figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["subjects_of_each_kind"] == 3
     assert {row["step"] for row in figures["retrieval"]} == {750, 900}
     assert len(figures["exemplars"]["ranks"]) == figures["exemplars"]["among"] == 3
+    assert {one["contrast"] for one in figures["patterned"]} == {"FLAIR", "T1"}
     told = page.read_text()
+    assert "**Known answers**" in told
     assert "| 900 | whitening |" in told and "**Memorisation**" in told and "**Exemplars**" in told
     ranks = [one["before"] for one in figures["exemplars"]["ranks"]]
     assert f"{np.median(ranks):.1f} before" in told
