@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from counterpart.errors import ModelError
 
 Array = NDArray[np.float32]
 PSEUDONYM_DIGITS = 10
-_CHUNK = 16_384
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +26,12 @@ class ReferenceIndex:
 
     Args:
         names: Pseudonym of each of N subjects.
-        features: (L, N, D) unit features of their slices in half precision; rows of zeros where a
-            subject has no slice.
+        features: (L, N, D) unit features of their slices; rows of zeros where a subject has none.
         withdrawn: How many subjects the model was trained on that were removed since.
     """
 
     names: tuple[str, ...]
-    features: NDArray[np.float16]
+    features: Array
     withdrawn: int = 0
 
     def __post_init__(self) -> None:
@@ -60,8 +59,13 @@ class ReferenceIndex:
             )
         if not np.isfinite(features).all():
             raise ModelError("features of reference subjects hold numbers that are not finite.")
-        by_level = np.ascontiguousarray(np.moveaxis(unit(features), 0, 1), np.float16)
+        by_level = np.ascontiguousarray(np.moveaxis(unit(features), 0, 1), np.float32)
         return cls(tuple(names), by_level)
+
+    @cached_property
+    def _there(self) -> NDArray[np.bool_]:
+        """(L, N) whether a subject has a slice at a level."""
+        return np.asarray(self.features.any(axis=-1))
 
     def similarity(self, queries: Array, levels: NDArray[np.int64] | None = None) -> Array:
         """Mean cosine (N,) of a scan's slices with those of each subject at the same levels.
@@ -88,11 +92,8 @@ class ReferenceIndex:
         total = np.zeros(len(self.names), np.float32)
         shared = np.zeros(len(self.names), np.int64)
         for level in wanted[known[wanted].any(axis=1)]:
-            for start in range(0, len(self.names), _CHUNK):
-                part = slice(start, start + _CHUNK)
-                references = self.features[level, part].astype(np.float32)
-                total[part] += references @ known[level]
-                shared[part] += references.any(axis=1)
+            total += self.features[level] @ known[level]
+            shared += self._there[level]
         mean = np.full(len(self.names), np.nan, np.float32)
         return np.divide(total, shared, out=mean, where=shared > 0)
 
@@ -119,7 +120,7 @@ class ReferenceIndex:
         return {"names": list(self.names), "withdrawn": self.withdrawn}
 
     @classmethod
-    def read(cls, values: Mapping[str, Any], features: NDArray[np.float16]) -> ReferenceIndex:
+    def read(cls, values: Mapping[str, Any], features: Array) -> ReferenceIndex:
         """Of what `to_json` and `features` held.
 
         Raises:
@@ -129,7 +130,7 @@ class ReferenceIndex:
         listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
         if not listed or not isinstance(withdrawn, int):
             raise ModelError("an index of reference subjects lacks its names.")
-        return cls(tuple(names or ()), np.asarray(features, np.float16), withdrawn)
+        return cls(tuple(names or ()), np.asarray(features, np.float32), withdrawn)
 
 
 def unit(features: Array) -> Array:

@@ -30,7 +30,7 @@ class SearchTime:
     Args:
         subjects: Number of references.
         seconds: By name of the search.
-        megabytes: That the features of the searched levels take, half precision.
+        megabytes: That the features of the searched levels take.
     """
 
     subjects: int
@@ -109,7 +109,7 @@ def _made_up(count: int) -> tuple[ReferenceIndex, Array]:
     features /= np.linalg.norm(features, axis=-1, keepdims=True)
     names = tuple(f"reference-{number}" for number in range(count))
     query = rng.standard_normal((FLAGGED, CODE_SIZE), dtype=np.float32)
-    return ReferenceIndex(names, features.astype(np.float16)), query
+    return ReferenceIndex(names, features), query
 
 
 def _faiss() -> Any:

@@ -41,7 +41,10 @@ def reference_line(found: References) -> str:
     if not found.ranked:
         return f"{HEADING}: {reference_words(found)}"
     named = ", ".join(f"{one.name} ({one.similarity:.2f})" for one in found.ranked[:SHOWN])
-    return f"{HEADING}: {named}. {reference_words(found)}"
+    tested = "no p-value"
+    if found.p_value is not None:
+        tested = f"p = {found.p_value:.3f} against {found.held_out} subjects never trained on"
+    return f"{HEADING}: {named}; {tested}. Similar is no cause."
 
 
 def references_section(content: Content, tiles: Tiles, tile: int) -> str:

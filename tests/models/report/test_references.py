@@ -14,8 +14,9 @@ from PIL import Image
 
 from counterpart.attribution.references import Reference, References
 from counterpart.report.content import gather_content
-from counterpart.report.header import header_height
+from counterpart.report.header import draw_header, header_height
 from counterpart.report.html import build_html
+from counterpart.report.page import Page
 from counterpart.report.references import reference_line, reference_words
 from counterpart.results import Result
 from counterpart.template import CANVAS
@@ -76,6 +77,17 @@ def test_words_for_no_p_value_and_for_withdrawn_subjects() -> None:
     assert "not named: 2" in reference_words(replace(KNOWN, withdrawn=2))
     line = reference_line(KNOWN)
     assert line.startswith("Most similar healthy references: reference-0a1b (0.41), reference-2c3d")
+    assert line.endswith("; p = 0.120 against 24 subjects never trained on. Similar is no cause.")
+    assert "no p-value" in reference_line(replace(KNOWN, p_value=None))
+
+
+def test_the_line_of_the_picture_is_not_cut(told: Result) -> None:
+    longest = tuple(Reference("reference-0123456789", -0.123, 0.01) for _ in range(5))
+    page = Page.blank(900)
+    draw_header(page, replace(told, references=replace(KNOWN, ranked=longest, held_out=148)))
+    drawn = [text.get_text() for text in page.sheet.texts]
+    line = next(words for words in drawn if words.startswith("Most similar"))
+    assert "…" not in line and line.endswith("Similar is no cause.")
 
 
 def test_the_picture_has_a_line_more(told: Result, tmp_path: Path) -> None:
