@@ -19,9 +19,10 @@ def references_section(found: ReferenceRecord, kept: Memorisation | None) -> lis
     lines = [
         HEADING,
         "",
-        f"The bundle holds a code of every slice of the {len(found.index.names)} healthy subjects "
-        "that were trained on, under pseudonyms whose key stays with the prepared cohort. A scan "
-        "is answered with those whose similarity rises from the scan to its counterpart, within "
+        f"The bundle holds a code of every slice from {found.levels_mm[0]:g} to "
+        f"{found.levels_mm[-1]:g} mm of template space of the {len(found.index.names)} healthy "
+        "subjects that were trained on, under pseudonyms whose key stays with the prepared "
+        "cohort. A scan is answered with those whose similarity rises from the scan to its counterpart, within "
         "the flagged slices, most similar first; the one p-value compares the largest similarity "
         f"with that of subjects never trained on, with drawn patterns ({named or 'none'}). Similar "
         "does not mean that they caused anything. "

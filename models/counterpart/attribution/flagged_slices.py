@@ -24,11 +24,13 @@ class FlaggedCodes:
         scan: (L, C) unit codes of the scan; rows of zeros where nothing is flagged.
         counterpart: (L, C) of its counterpart, likewise.
         levels: Numbers of the levels with something flagged.
+        elsewhere: Whether something is flagged in slices that lie at none of the levels.
     """
 
     scan: Array
     counterpart: Array
     levels: NDArray[np.int64]
+    elsewhere: bool = False
 
 
 def flagged_codes(
@@ -59,4 +61,5 @@ def flagged_codes(
         whole = np.zeros((len(LEVELS_MM), codes.shape[1]), np.float32)
         whole[levels] = codes
         found.append(whole)
-    return FlaggedCodes(found[0], found[1], levels)
+    elsewhere = np.setdiff1d(np.flatnonzero(flagged), slices[levels]).size > 0
+    return FlaggedCodes(found[0], found[1], levels, bool(elsewhere))

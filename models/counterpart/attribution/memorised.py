@@ -35,6 +35,7 @@ SUBJECTS = 40
 LEAST_SUBJECTS = 5
 RIDGE = 0.01
 _SEED = 1
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,10 @@ class Memorisation:
             _words("reconstruction error", self.error),
             _words("similarity with their own scan", self.nearest),
         )
-        near = f"{len(self.pairs)} of {self.error.held_out}" if self.pairs else "none"
+        near = "none"
+        if self.pairs:
+            named = [f"{one.repainted} like {one.trained}" for one in self.pairs[:_NAMED]]
+            near = f"{len(self.pairs)} of {self.error.held_out} ({', '.join(named)})"
         return (
             f"subjects trained on are told from held-out ones by {' and '.join(parts)}; chance is "
             f".5, and the lower end may be at most {LIMIT:g}. Of the repainted held-out subjects "

@@ -61,6 +61,12 @@ class ReferenceRecord:
         healthy = self.healthy.get(contrast, ())
         if not flagged.levels.size:
             note = "Nothing is flagged, so there is nothing to compare."
+            if flagged.elsewhere:
+                low, high = self.levels_mm[0], self.levels_mm[-1]
+                note = (
+                    "What is flagged lies in slices that no reference was indexed at (indexed: "
+                    f"{low:g} to {high:g} mm of template space)."
+                )
             return References((), None, None, len(healthy), self.index.withdrawn, note)
         if not self.index.names:
             note = "Every healthy reference was withdrawn."

@@ -52,6 +52,7 @@ def test_a_speck_is_no_flagged_slice_and_outside_the_brain_nothing_counts(
     for gate in (speck, np.where(inside, 0.0, 1.0).astype(np.float32)):
         found = flagged_codes(a_coded_denoiser, scaled, scaled, inside, gate, CANVAS.affine)
         assert not found.levels.size and not found.scan.any()
+        assert not found.elsewhere
     enough = gate_at([0.0], inside, LEAST_FLAGGED_VOXELS)
     found = flagged_codes(a_coded_denoiser, scaled, scaled, inside, enough, CANVAS.affine)
     assert found.levels.size == 1
@@ -66,3 +67,15 @@ def test_repainting_again_gives_the_same_and_another_seed_something_else(
     assert other.error != one.error
     lengths = np.linalg.norm(one.codes, axis=1)
     assert set(np.round(lengths, 3)) <= {0.0, 1.0}
+
+
+def test_something_flagged_below_the_lowest_level_is_elsewhere(
+    a_coded_denoiser: Denoiser, a_head: HealthyHead
+) -> None:
+    scaled, inside = from_slices(a_head.shown), np.ones(CANVAS.shape, np.bool_)
+    gate = gate_at([LEVELS_MM[0] - 6.0], inside)
+    found = flagged_codes(a_coded_denoiser, scaled, scaled, inside, gate, CANVAS.affine)
+    assert found.elsewhere and not found.levels.size
+    both = np.maximum(gate, gate_at([0.0], inside))
+    found = flagged_codes(a_coded_denoiser, scaled, scaled, inside, both, CANVAS.affine)
+    assert found.elsewhere and found.levels.size == 1

@@ -66,6 +66,7 @@ def test_a_held_out_subject_repainted_as_one_trained_on_is_a_named_pair() -> Non
     found = judged(np.ones(60, np.float32), drawn_errors(), real, answers)
     assert (found.pairs[0].repainted, found.pairs[0].trained) == ("held-out-1", "trained-4")
     assert not found.passes
+    assert "of 30 (held-out-1 like trained-4" in found.words
     assert found.figures["held-out-1 like trained-4"] == pytest.approx(found.pairs[0].similarity)
     assert found.pairs[0].similarity > found.usual
 

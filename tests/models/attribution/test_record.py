@@ -52,6 +52,13 @@ def test_where_nothing_is_flagged_a_sentence_says_so() -> None:
     assert found.note == "Nothing is flagged, so there is nothing to compare."
 
 
+def test_what_is_flagged_at_no_level_of_the_index_is_said_to_be_so() -> None:
+    low = FlaggedCodes(CODES[0], CODES[0], np.array([], np.int64), elsewhere=True)
+    assert (
+        "that no reference was indexed at (indexed: -46 to 70 mm" in RECORD.answer(low, "T1").note
+    )
+
+
 def test_a_counterpart_like_nobody_names_nobody_and_says_so() -> None:
     there = turned_to(1)
     back = FlaggedCodes(there.counterpart, there.scan, there.levels)
