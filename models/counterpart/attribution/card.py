@@ -22,20 +22,14 @@ def references_section(found: ReferenceRecord, kept: Memorisation | None) -> lis
         f"The bundle holds a code of every slice from {found.levels_mm[0]:g} to "
         f"{found.levels_mm[-1]:g} mm of template space of the {len(found.index.names)} healthy "
         "subjects that were trained on, under pseudonyms whose key stays with the prepared "
-        "cohort. A scan is answered with those whose similarity rises from the scan to its counterpart, within "
-        "the flagged slices, most similar first; the one p-value compares the largest similarity "
+        "cohort. A scan is answered with those whose similarity rises from the scan to its "
+        "counterpart, within the flagged slices, most similar first; the one p-value compares the "
+        "largest similarity "
         f"with that of subjects never trained on, with drawn patterns ({named or 'none'}). Similar "
         "does not mean that they caused anything. "
         f"Features are mapped by {found.method}.",
         "",
     ]
-    if found.index.withdrawn:
-        lines += [
-            f"{found.index.withdrawn} subjects that the weights were trained on were withdrawn "
-            "and are named by no answer; the weights stay trained on them until the model is "
-            "retrained.",
-            "",
-        ]
     if kept is not None:
         state = "Passed" if kept.passes else "**Not passed**"
         lines += [f"**Memorisation.** {state}: from step {kept.step}, {kept.words}", ""]
