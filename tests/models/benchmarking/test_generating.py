@@ -27,6 +27,7 @@ PRODUCT = (
     "Repainting the brain as healthy",
     "Comparing with the scan",
     "Listing the findings",
+    "Asking for healthy references",
     chain.HANDING_OVER,
     chain.COMPRESSING,
     chain.DRAWING,

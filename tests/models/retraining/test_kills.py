@@ -13,7 +13,8 @@ import pytest
 import torch
 from retraining_runs import progress, start
 
-from counterpart.bundle import WEIGHTS, checked_digests
+from counterpart.bundle import REFERENCES, WEIGHTS, checked_digests
+from counterpart.bundle_files import read_json
 from counterpart.registry.gates import GATES, gate_name
 from counterpart.registry.versions import entries, history
 
@@ -130,7 +131,15 @@ def test_stops_leave_no_trace_in_the_bundle_and_in_what_serves(
         assert (end["state"], end["published"], end["version"]) == ("done", True, "0.1.0.local.1")
         assert (end["fraction"], end["report"]) == (1.0, "report.html")
     assert ends[0]["verdicts"] == ends[1]["verdicts"]
-    digests = [checked_digests(run / "bundle" / "tiny") for run in (a_quiet_run, a_stopped_run.run)]
+    bundles = [run / "bundle" / "tiny" for run in (a_quiet_run, a_stopped_run.run)]
+    digests = [checked_digests(bundle) for bundle in bundles]
+    told = [read_json(bundle / REFERENCES) for bundle in bundles]
+    # Pseudonyms are each cohort's own, drawn by nobody who could be asked for them again.
+    names = [one.pop("names") for one in told]
+    assert told[0] == told[1]
+    assert len(names[0]) == len(names[1]) and not set(names[0]) & set(names[1])
+    for found in digests:
+        del found[REFERENCES]
     assert digests[0] == digests[1]
     for run in (a_quiet_run, a_stopped_run.run):
         registry = Path(json.loads((run / "plan.json").read_text())["registry"])
