@@ -127,16 +127,16 @@ def test_a_calibration_whose_figures_are_not_known_leaves_them_empty() -> None:
 @pytest.mark.parametrize(
     ("card", "expected"),
     [
-        ("# A\n\nB\n", "# A\n\nB\n\n## C\n\nnew\n"),
-        (f"# A\n\n{CALIBRATION_HEADING}\n\nold\n", "# A\n\n## C\n\nnew\n"),
+        ("# A\n\nB\n", f"# A\n\nB\n\n{CALIBRATION_HEADING}\n\nnew\n"),
+        (f"# A\n\n{CALIBRATION_HEADING}\n\nold\n", f"# A\n\n{CALIBRATION_HEADING}\n\nnew\n"),
         (
             f"# A\n\n{CALIBRATION_HEADING}\n\nold\n\n## D\n\nE\n\n## F\n",
-            "# A\n\n## C\n\nnew\n\n## D\n\nE\n\n## F\n",
+            f"# A\n\n{CALIBRATION_HEADING}\n\nnew\n\n## D\n\nE\n\n## F\n",
         ),
     ],
 )
 def test_the_calibration_section_alone_is_replaced(card: str, expected: str) -> None:
-    assert with_section(card, ["## C", "", "new", ""]) == expected
+    assert with_section(card, [CALIBRATION_HEADING, "", "new", ""]) == expected
 
 
 def test_the_condition_is_a_section_only_where_it_was_measured(a_cohort: Cohort) -> None:
