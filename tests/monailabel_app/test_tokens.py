@@ -34,6 +34,7 @@ GET /counterpart/jobs
 GET /counterpart/jobs/{job_id}
 GET /counterpart/jobs/{job_id}/events
 GET /counterpart/jobs/{job_id}/results/{name}
+GET /counterpart/jobs/{job_id}/references/{reference}
 GET /counterpart/models
 GET /counterpart/scans/{scan}
 GET /counterpart/training
@@ -101,6 +102,7 @@ FILLED = {
     "model": "other",
     "strategy": "first",
     "name": "mask",
+    "reference": "reference-0000000000",
 }
 QUERY = "?image=nobody&id=nobody&label=nobody&tag=nobody"
 BODIES = {
