@@ -28,6 +28,7 @@ WRITING, UPLOADING, WAITING = "writing", "uploading", "waiting"
 IN_WORK, FETCHING, LOST = "running", "fetching", "lost"
 RESULTS = ("counterpart", "residual", "anomaly", "mask")
 _REFERENCES = "references"
+_NOT_FOUND = 404
 _POLL_S, _SLOW_POLL_S, _SLOW_AFTER_S = 0.25, 1.0, 20.0
 _FIRST_PAUSE_S, _PAUSE_GROWTH, _LONGEST_PAUSE_S = 0.5, 1.5, 10.0
 _PATIENCE_S = 600.0
@@ -290,16 +291,26 @@ class _Generation:
         provenance = self._patiently(lambda: self._json(job, "provenance"))
         check_findings(findings)
         check_provenance(provenance, job.model)
-        references: Mapping[str, Any] = {}
-        if _REFERENCES in job.results:
-            references = self._patiently(lambda: self._json(job, _REFERENCES))
-            check_references(references)
+        references = self._references(job)
         files = {}
         for number, name in enumerate(RESULTS):
             files[name] = self._folder / f"{name}.nii"
             self._patiently(partial(self._fetch, job, name, files[name], number))
         sha256 = self._sha256 or job.scan
         return Delivery(job, files, findings, provenance, references, sha256)
+
+    def _references(self, job: JobStatus) -> Mapping[str, Any]:
+        """The healthy references; where there are none after all, that costs no map."""
+        if _REFERENCES not in job.results:
+            return {}
+        try:
+            references = self._patiently(lambda: self._json(job, _REFERENCES))
+        except ServerProblem as problem:
+            if problem.status != _NOT_FOUND:
+                raise
+            return {}
+        check_references(references)
+        return references
 
     def _json(self, job: JobStatus, name: str) -> dict[str, Any]:
         return self._client.fetch_json(job.id, name, self._work.stop)

@@ -175,6 +175,16 @@ def test_references_come_along_where_the_server_offers_them(tmp_path: Path) -> N
     assert {path.name for path in tmp_path.iterdir()} == {f"{name}.nii" for name in RESULTS}
 
 
+def test_references_that_are_not_there_after_all_cost_no_map(tmp_path: Path) -> None:
+    missing = (404, {}, b'{"error": "The model knows no healthy references.", "hint": "Ask."}')
+    delivery = delivered(tmp_path, references=missing)
+    assert delivery.references == {}
+    assert {path.read_text() for path in delivery.files.values()} == set(RESULTS)
+    gone = (410, {}, b'{"error": "The results are no longer kept.", "hint": "Ask again."}')
+    with pytest.raises(ServerProblem, match="no longer kept"):
+        delivered(tmp_path / "again", references=gone)
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
