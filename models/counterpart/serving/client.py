@@ -48,6 +48,7 @@ class Job:
         hint: What to do about it.
         findings: Their number; None before the end.
         model: Name, version and hash of the weights.
+        results: What can be fetched of it, once it is done.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Job:
     hint: str = ""
     findings: int | None = None
     model: Mapping[str, str] = field(default_factory=dict)
+    results: frozenset[str] = frozenset()
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Job:
@@ -80,6 +82,7 @@ class Job:
                 str(values.get("hint") or ""),
                 _optional(int, values.get("findings")),
                 {str(key): str(value) for key, value in (values.get("model") or {}).items()},
+                frozenset(map(str, values.get("results") or ())),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ServingError(

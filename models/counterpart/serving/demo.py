@@ -24,6 +24,7 @@ from counterpart.serving.server_process import ServerProcess, stops_are_interrup
 DEMO_IMAGE = "sample-01_FLAIR"
 PATIENTS = "patients"
 HOST = "127.0.0.1"
+REFERENCES = "references"  # where the model knows them
 # File, result of the server, and the format to ask for: what `counterpart generate` writes.
 RESULTS = (
     *(
@@ -31,6 +32,7 @@ RESULTS = (
         for name in ("reconstruction", "counterpart", "residual", "anomaly", "mask", "brain")
     ),
     ("findings.json", "findings", "json"),
+    ("references.json", REFERENCES, "json"),
     ("provenance.json", "provenance", None),
     ("report.html", "report", "html"),
     ("report.png", "report", "png"),
@@ -169,6 +171,8 @@ def _write(client: CounterpartClient, job: Job, folder: Path) -> None:
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         for name, result, kind in RESULTS:
+            if result == REFERENCES and result not in job.results:
+                continue
             client.fetch(job.id, result, work / name, kind=kind)
         work.chmod(0o755)
         if folder.exists():
