@@ -62,6 +62,7 @@ def generate_scans(scans: Sequence[Path], out: Path, options: GenerateOptions) -
     console = Console()
     refuse_same_names(scans)
     failures: list[tuple[str, str]] = []
+    pictures = ReferencePictures(options.references) if options.references else None
     with _progress(console) as progress:
         task = progress.add_task("Loading the model", total=len(scans))
         model = load_model(options.model, device=options.device)
@@ -75,7 +76,7 @@ def generate_scans(scans: Sequence[Path], out: Path, options: GenerateOptions) -
                 progress.update(task, completed=number + share, description=text)
 
             try:
-                result = _generate_one(path, out, model, brain_model, options, tell)
+                result = _generate_one(path, out, model, brain_model, options, pictures, tell)
                 console.print(_one_line(result, out), soft_wrap=True, highlight=False)
                 if result.references is not None and result.findings:
                     told = reference_line(result.references)
@@ -187,6 +188,7 @@ def _generate_one(
     model: Model,
     brain_model: BrainModel | None,
     options: GenerateOptions,
+    pictures: ReferencePictures | None,
     tell: Callable[[str, float], None],
 ) -> Result:
     folder = out / scan_name(path)
@@ -209,7 +211,7 @@ def _generate_one(
         folder,
         overwrite=options.overwrite,
         image_format=options.image_format,
-        pictures=ReferencePictures(options.references) if options.references else None,
+        pictures=pictures,
     )
     return result
 

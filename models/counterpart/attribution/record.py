@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from counterpart.attribution.domain_maps import LinearMap
 from counterpart.attribution.flagged_slices import FlaggedCodes
-from counterpart.attribution.reference_index import ReferenceIndex
+from counterpart.attribution.reference_index import ReferenceIndex, unit
 from counterpart.attribution.references import References
 from counterpart.attribution.rising import rises, rising_references
 from counterpart.errors import ModelError
@@ -122,13 +122,11 @@ class ReferenceRecord:
                 f"healthy references: format {values.get('format')}, expected {FORMAT}."
             )
         try:
-            stored = np.asarray(arrays["features"])
-            names, withdrawn = list(values["names"]), int(values["withdrawn"])
-            index = ReferenceIndex.of(names, np.moveaxis(stored.astype(np.float32), 0, 1))
+            stored = np.asarray(arrays["features"], np.float32)
             return cls(
                 str(values["weights_sha256"]),
                 tuple(float(level) for level in values[_LEVELS]),
-                replace(index, withdrawn=withdrawn),
+                ReferenceIndex.read(values, unit(stored)),
                 LinearMap(arrays["mean"], arrays["matrix"]),
                 str(values["method"]),
                 {str(key): tuple(map(float, some)) for key, some in values["healthy"].items()},

@@ -129,7 +129,7 @@ class ReferenceIndex:
         names, withdrawn = values.get("names"), values.get("withdrawn")
         listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
         if not listed or not isinstance(withdrawn, int):
-            raise ModelError("an index of reference subjects lacks its names.")
+            raise ModelError("healthy references: an index of reference subjects lacks its names.")
         return cls(tuple(names or ()), np.asarray(features, np.float32), withdrawn)
 
 

@@ -383,12 +383,8 @@ class Controller:
         except CounterpartProblem as problem:
             self._notice.line = problem_line(problem)
         except OSError as error:
-            self._notice.line = Line(
-                _("It could not be written or read: {why}. Choose another place.").format(
-                    why=error.strerror or error
-                ),
-                BAD,
-            )
+            said = _("It could not be written or read: {why}. Choose another place.")
+            self._notice.line = Line(said.format(why=error.strerror or error), BAD)
         except Exception as error:
             _LOG.exception("Healthy Counterpart")
             self._notice.line = Line(
