@@ -5,9 +5,10 @@ evaluated at any points: the voxels of a slab for training, a whole head for val
 points for the intensity statistics. Its *membership* is 1 inside, 0 outside, soft at the border.
 
 Families that training sees: ``blob``, ``ring`` (rim and core), ``periventricular`` (many small
-lesions by the ventricles), ``band`` (diffuse, along white matter), ``box`` (erased, as in
-arXiv 2406.00772), ``halo`` (confluent, around the ventricles). Held out for validation: ``wedge``
-(territory from ventricle to cortex) and ``infiltrate`` (fingers along white matter).
+lesions by the ventricles, or far into white matter), ``band`` (diffuse, along white matter),
+``box`` (erased, as in arXiv 2406.00772), ``halo`` (confluent, around the ventricles). Held out for
+validation: ``wedge`` (territory from ventricle to cortex) and ``infiltrate`` (fingers along white
+matter).
 
 The formulas are ours. A signed shape function f is positive inside; membership is a logistic of
 f at a border width in mm.
@@ -28,6 +29,7 @@ TRAINING_FAMILIES = FAMILIES[:6]
 HELD_OUT_FAMILIES = FAMILIES[6:]
 VOLUME_RANGE_ML = (0.03, 150.0)
 STRENGTH_RANGE_SPREADS = (0.2, 5.0)
+REACH_RANGE_MM = (8.0, 50.0)
 DRAWS = 44
 AROUND_VENTRICLES = ("periventricular", "halo")
 
@@ -52,6 +54,7 @@ class Patterns:
         texture: (B,) relative strength of the texture.
         white_only: (B,) 1 keeps the pattern within white matter.
         push_mm: (B,) mass effect: largest displacement.
+        reach_mm: (B,) how far from the ventricles small lesions are common.
         offsets: (B, 6, 3) windows of the noise fields.
     """
 
@@ -70,6 +73,7 @@ class Patterns:
     texture: torch.Tensor
     white_only: torch.Tensor
     push_mm: torch.Tensor
+    reach_mm: torch.Tensor
     offsets: torch.Tensor
 
     def to(self, device: torch.device) -> Patterns:
@@ -140,6 +144,7 @@ def draw_patterns(
         push_mm=torch.where(
             boxes | diffuse | (u[20] > 0.45), 0.0, u[21] * (0.3 * radius).clamp(max=7.0)
         ),
+        reach_mm=_log_uniform(u[40], *REACH_RANGE_MM),
         offsets=uniform[:, 22:40].reshape(-1, 6, 3),
     )
 
@@ -227,7 +232,7 @@ def _shape_function(
     band = torch.minimum(0.45 - coarse.abs(), window)
     shape = torch.where(patterns.is_family("band"), band, shape)
     spots = noise_field(points, patterns.offsets[:, 2], torch.full_like(radius, 3.5))
-    spots = 0.6 * (spots - 1.1 - (inward_mm / 12.0) ** 2 + 0.4 * coarse)
+    spots = 0.6 * (spots - 1.1 - (inward_mm / patterns.reach_mm[:, None]) ** 2 + 0.4 * coarse)
     shape = torch.where(patterns.is_family("periventricular"), spots, shape)
     width = (0.35 * radius + 1.5).clamp(2.0, 14.0)[:, None]
     halo = (width * (1.0 + 0.7 * coarse + 0.3 * fine) - inward_mm) / radius[:, None]

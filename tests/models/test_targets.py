@@ -11,6 +11,7 @@ from counterpart.targets import (
     DRAWS,
     FAMILIES,
     HELD_OUT_FAMILIES,
+    REACH_RANGE_MM,
     STRENGTH_RANGE_SPREADS,
     TRAINING_FAMILIES,
     VOLUME_RANGE_ML,
@@ -208,7 +209,18 @@ def test_small_lesions_gather_by_the_ventricles() -> None:
     ]
     assert amounts == sorted(amounts, reverse=True)
     assert amounts[0] > 0.02
-    assert amounts[3] == 0.0
+    assert amounts[3] < 0.5 * amounts[0]
+
+
+def test_their_reach_is_drawn_from_the_ventricles_rim_to_deep_white_matter() -> None:
+    patterns = some_patterns(200, ("periventricular",))
+    assert REACH_RANGE_MM[0] <= float(patterns.reach_mm.min()) < 10.0
+    assert 40.0 < float(patterns.reach_mm.max()) <= REACH_RANGE_MM[1]
+    points = 80 * torch.rand((200, 500, 3), generator=torch.Generator().manual_seed(0))
+    far = torch.full((200, 500), 30.0)
+    shares = membership(patterns, points, tissue_of(points), far).mean(dim=1)
+    assert not shares[patterns.reach_mm < 12.0].any()
+    assert float(shares[patterns.reach_mm > 40.0].mean()) > 0.01
 
 
 def test_a_box_has_flat_faces() -> None:

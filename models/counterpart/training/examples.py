@@ -27,7 +27,7 @@ from counterpart.training.slabs import SLICE_SHAPE, canvas_world, pose_jitter, s
 from counterpart.training.ventricles import ventricle_push, widened
 
 _STAT_POINTS = 2048
-_MARGIN = 4
+_MARGIN = 8
 _EXTRA_DRAWS = 16
 
 
