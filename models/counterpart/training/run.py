@@ -95,7 +95,8 @@ def fit_stage(
     """
     last = run / "checkpoints" / "last.ckpt"
     resume = last.exists()
-    _check_resume(run, settings)
+    kept = _resumed(run, settings)
+    settings = kept if resume else settings
     begin = checkpoint_step(last) if resume else 0
     trainer = _trainer(run, schedule, machines, begin, watch)
     if trainer.is_global_zero:
@@ -128,11 +129,15 @@ def load_averaged_weights(checkpoint: Path, prefix: str = "denoiser.") -> dict[s
     return {key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)}
 
 
-def _check_resume(run: Path, settings: dict[str, Any]) -> None:
-    """Refuse to go on with another cohort or another network than the run began with."""
+def _resumed(run: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings to go on with: the run keeps what it began with, whatever serves by now.
+
+    Raises:
+        CohortError: The run began with another cohort or another network.
+    """
     path = run / "settings.json"
     if not path.is_file():
-        return
+        return settings
     before = json.loads(path.read_text())
     now = json.loads(json.dumps(settings))
     for key in ("cohort", "network"):
@@ -141,6 +146,7 @@ def _check_resume(run: Path, settings: dict[str, Any]) -> None:
                 f"{run}: began with {key} {before.get(key)}, but is resumed with {now[key]}. "
                 "Resume with the same, or start a new run in another folder."
             )
+    return settings | {"start": before["start"]} if "start" in before else settings
 
 
 def checkpoint_step(checkpoint: Path) -> int:

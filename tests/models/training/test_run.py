@@ -16,6 +16,7 @@ from counterpart.training.stages import train_denoiser
 
 NETWORK = DenoiserConfig((16, 32), (False, False), residual_blocks=1, norm_groups=8)
 EARLIER_FIGURES = "clean,step\n0.5,2\n"
+STARTED_FROM = {"start_sha256": "0a1b"}
 HEALING = HealingConfig(
     steps=4, batch_size=2, warmup_steps=1, validate_every=2, checkpoint_every=2, ema_decay=0.5
 )
@@ -61,6 +62,8 @@ def a_resumed_run(a_cohort_folder: Path, tmp_path_factory: pytest.TempPathFactor
     figures = run / "figures" / "from-step-2" / "metrics.csv"  # of a resumed run killed as well
     figures.parent.mkdir()
     figures.write_text(EARLIER_FIGURES)
+    settings = json.loads((run / "settings.json").read_text())
+    (run / "settings.json").write_text(json.dumps(settings | {"start": STARTED_FROM}))
     train(a_cohort_folder, run, resume=True)
     return run
 
@@ -115,6 +118,12 @@ def test_a_killed_run_ends_like_one_that_was_left_alone(a_run: Path, a_resumed_r
     expected = load_averaged_weights(a_run / last)
     for name, value in load_averaged_weights(a_resumed_run / last).items():
         torch.testing.assert_close(value, expected[name], rtol=0, atol=1e-5, msg=name)
+
+
+@pytest.mark.slow
+def test_resuming_keeps_what_the_run_began_with(a_resumed_run: Path, a_run: Path) -> None:
+    assert json.loads((a_resumed_run / "settings.json").read_text())["start"] == STARTED_FROM
+    assert json.loads((a_run / "settings.json").read_text())["start"] == {}
 
 
 @pytest.mark.slow
