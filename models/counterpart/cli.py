@@ -186,7 +186,7 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("-o", "--out", type=Path, required=True, help="the bundle's folder")
     parser.add_argument("--version", default="0.1.0", dest="model_version")
     parser.add_argument("--selection-subjects", type=int, default=8)
-    parser.add_argument("--threshold-subjects", type=int, default=12)
+    parser.add_argument("--threshold-subjects", type=int, default=20)
     parser.add_argument("--training-note", default="", help="hardware and duration, for the card")
     parser.add_argument("--data-note", default="", help="source and licence, for the card")
     parser.add_argument("--population", default="", help="whose scans these are, in a few words")

@@ -117,14 +117,14 @@ def export_run(
         regions=regions,
         familiarity=known,
     )
-    _finish(console, out, cohort_folder, threshold_subjects)
+    _finish(console, out, cohort_folder)
     return 0
 
 
-def _finish(console: Console, out: Path, cohort_folder: Path, subjects: int) -> None:
+def _finish(console: Console, out: Path, cohort_folder: Path) -> None:
     """Add what is known of the subjects once the bundle is there, and say where it is."""
     with console.status("healthy references") as status:
-        add_references(out, cohort_folder, subjects=subjects, progress=status.update)
+        add_references(out, cohort_folder, progress=status.update)
     console.print(f"Bundle: {out}", soft_wrap=True, highlight=False)
 
 

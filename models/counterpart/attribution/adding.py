@@ -7,7 +7,7 @@ from pathlib import Path
 
 from counterpart.attribution.building import Progress, Working, reference_record
 from counterpart.attribution.card import references_section
-from counterpart.attribution.memorised import Memorisation, measure_memorisation
+from counterpart.attribution.memorised import SUBJECTS, Memorisation, measure_memorisation
 from counterpart.attribution.record import ReferenceRecord
 from counterpart.bundle import (
     CARD,
@@ -28,7 +28,7 @@ def add_references(
     bundle: Path | str,
     cohort_folder: Path,
     *,
-    subjects: int = 40,
+    subjects: int = SUBJECTS,
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> ReferenceRecord | None:

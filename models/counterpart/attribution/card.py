@@ -32,5 +32,5 @@ def references_section(found: ReferenceRecord, kept: Memorisation | None) -> lis
     ]
     if kept is not None:
         state = "Passed" if kept.passes else "**Not passed**"
-        lines += [f"**Memorisation.** {state}: from step {kept.step}, {kept.words}", ""]
+        lines += [f"**Memorisation.** {state}: from step {kept.step}, {kept.nameless_words}", ""]
     return lines

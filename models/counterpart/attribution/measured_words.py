@@ -54,7 +54,7 @@ def measured_section(
             for row in rows
         ),
         "",
-        f"**Memorisation**, from step {kept.step}: {kept.words}",
+        f"**Memorisation**, from step {kept.step}: {kept.nameless_words}",
         "",
         _exemplar_words(ranks, among, training),
     ]

@@ -63,15 +63,21 @@ class Memorisation:
 
     @property
     def words(self) -> str:
-        """The result in a sentence."""
+        """The result in a sentence, which names subjects by the cohort's names."""
+        named = [f"{one.repainted} like {one.trained}" for one in self.pairs[:_NAMED]]
+        return self._sentence(f" ({', '.join(named)})" if named else "")
+
+    @property
+    def nameless_words(self) -> str:
+        """The same without names, for what leaves the hospital with the model."""
+        return self._sentence("")
+
+    def _sentence(self, named: str) -> str:
         parts = (
             _words("reconstruction error", self.error),
             _words("similarity with their own scan", self.nearest),
         )
-        near = "none"
-        if self.pairs:
-            named = [f"{one.repainted} like {one.trained}" for one in self.pairs[:_NAMED]]
-            near = f"{len(self.pairs)} of {self.error.held_out} ({', '.join(named)})"
+        near = f"{len(self.pairs)} of {self.error.held_out}{named}" if self.pairs else "none"
         return (
             f"subjects trained on are told from held-out ones by {' and '.join(parts)}; chance is "
             f".5, and the lower end may be at most {LIMIT:g}. Of the repainted held-out subjects "

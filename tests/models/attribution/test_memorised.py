@@ -67,6 +67,8 @@ def test_a_held_out_subject_repainted_as_one_trained_on_is_a_named_pair() -> Non
     assert (found.pairs[0].repainted, found.pairs[0].trained) == ("held-out-1", "trained-4")
     assert not found.passes
     assert "of 30 (held-out-1 like trained-4" in found.words
+    assert f" {len(found.pairs)} of 30 is nearer" in found.nameless_words
+    assert "held-out-1" not in found.nameless_words and "trained-4" not in found.nameless_words
     assert found.figures["held-out-1 like trained-4"] == pytest.approx(found.pairs[0].similarity)
     assert found.pairs[0].similarity > found.usual
 
