@@ -137,7 +137,13 @@ class ExampleMaker:
         )
 
     def head(
-        self, seed: int, row: int, contrast: str, *, families: Sequence[str] | None
+        self,
+        seed: int,
+        row: int,
+        contrast: str,
+        *,
+        families: Sequence[str] | None,
+        aged: bool = False,
     ) -> Examples:
         """A whole head as examples, one per canvas slice, in pose and with its full mask.
 
@@ -146,12 +152,14 @@ class ExampleMaker:
             row: The subject's row in the cohort part.
             contrast: One of `rendering.CONTRASTS`.
             families: Families to draw one pattern from, or None for a healthy head.
+            aged: Whether its ventricles are as wide as training makes them at random, rather than
+                as they are.
         """
         depth = CANVAS.shape[2]
         one = draw_numbers(seed, row, [0], self.subjects)
         uniform = one.uniform.clone()
         uniform[:, 6:12] = 0.5  # no jitter
-        uniform[:, 15] = 0.5  # ventricles as they are
+        uniform[:, 15] = 0.0 if aged else 0.5  # ventricles wider, or as they are
         uniform[:, (9, 12)] = 0.0  # no flip, the full mask
         voxel = (uniform[:, 1] * self.voxels.shape[1]).long()
         code = torch.tensor([rendering.CONTRASTS.index(contrast)])

@@ -107,3 +107,15 @@ def test_drawn_heads_are_of_one_subject_with_patterns_of_their_own(a_cohort: Coh
     assert torch.equal(one.shown, again.shown)
     assert not torch.equal(one.departure, other.departure)
     assert float(one.departure.max()) > 0.5 and float(other.departure.max()) > 0.5
+
+
+def test_every_second_head_has_wider_ventricles(
+    a_cohort: Cohort, healthy_heads: list[Examples]
+) -> None:
+    maker = ExampleMaker(a_cohort.part("validate"), ExampleConfig(), device=torch.device("cpu"))
+    as_it_is = [maker.head(80_000_001, row, "T1", families=None) for row in (0, 1)]
+    assert torch.equal(healthy_heads[0].shown, as_it_is[0].shown)
+    middle = (slice(None), slice(None), slice(25, 55), slice(30, 66))
+    bulk = as_it_is[1].shown[as_it_is[1].brain > 0.5].quantile(0.05)
+    fluid = [float((head.shown[middle] < bulk).sum()) for head in (as_it_is[1], healthy_heads[1])]
+    assert 0 < 1.05 * fluid[0] < fluid[1]
