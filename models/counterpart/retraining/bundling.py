@@ -45,7 +45,7 @@ from counterpart.retraining.training_stages import steps_of
 from counterpart.training.run import load_averaged_weights
 
 SELECTION_SUBJECTS = 8
-RENDERED_SUBJECTS = 12
+RENDERED_SUBJECTS = 20
 
 
 def calibrate_alone(job: Job) -> Bundled:
